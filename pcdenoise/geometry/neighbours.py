@@ -1,0 +1,144 @@
+"""Exact nearest neighbours, behind one function, on the CPU and on a GPU."""
+
+import importlib.util
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pcdenoise.errors import InputError
+
+FloatArray = NDArray[np.float64] | NDArray[np.float32]
+
+_BLOCK = 1 << 26  # distances held at once by the search on a GPU: 256 MB of float32
+
+
+@overload
+def knn(
+    points: FloatArray, k: int, queries: FloatArray | None = None, *, include_self: bool = False
+) -> tuple[NDArray[Any], NDArray[np.int32]]: ...
+@overload
+def knn(
+    points: torch.Tensor, k: int, queries: torch.Tensor | None = None, *, include_self: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]: ...
+def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False) -> tuple[Any, Any]:
+    """The `k` points nearest to each query, nearest first; equally distant ones in the order of their index.
+
+    Arrays and CPU tensors go through scipy's KD-tree on all cores, in float64. CUDA tensors stay on their device:
+    torch-cluster's search where it is installed, a blocked exhaustive search otherwise. Every path is exact and gives
+    the same answer on every run. Where several points share the k-th distance, which of them come in is the
+    search's choice.
+
+    Args:
+        points: (n, 3) float32 or float64, finite.
+        k: neighbours per query.
+        queries: (m, 3), same type as `points`; without it the points themselves are asked about.
+        include_self: for `queries=None` only. If false, row i never holds i (its duplicates may stay); if true,
+            it always does.
+
+    Returns:
+        distances (m, k), in the type of `points`, and indices (m, k) int32 into `points` (int64 for tensors, which
+        torch needs to index with).
+
+    Raises:
+        InputError: fewer than k points (k + 1 where a point is not its own neighbour), or coordinates not finite.
+    """
+    own = queries is None
+    available = len(points) - (1 if own and not include_self else 0)
+    if k < 1 or k > available:
+        raise InputError(f"{k} neighbours asked of {len(points)} points; ask for 1 to {max(available, 1)}")
+    if isinstance(points, torch.Tensor):
+        if points.is_cuda:
+            return _on_cuda(points, k, queries, include_self)
+        asked = None if queries is None else queries.detach().numpy()
+        distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
+        return torch.from_numpy(distances), torch.from_numpy(indices).long()
+
+    tree = _tree(points)
+    if own:
+        # asked in the order of the leaves, neighbouring queries find their part of the tree in the cache
+        order = np.asarray(tree.indices, dtype=np.int64)
+        distances, indices = _query(tree, points[order], k if include_self else k + 1)
+        distances, indices = (_with_self if include_self else _without_self)(distances, indices, order)
+        distances[order], indices[order] = distances.copy(), indices.copy()
+    else:
+        distances, indices = _query(tree, queries, k)
+    tied = np.flatnonzero((distances[:, 1:] == distances[:, :-1]).any(axis=1))
+    rank = np.lexsort((indices[tied], distances[tied]), axis=1)
+    indices[tied] = np.take_along_axis(indices[tied], rank, axis=1)
+    return distances.astype(points.dtype, copy=False), indices
+
+
+def _tree(points: FloatArray) -> cKDTree:
+    try:
+        return cKDTree(points, balanced_tree=False)
+    except ValueError as error:
+        raise InputError(f"no neighbours to find: {error}; drop rows that are not finite") from None
+
+
+def _query(tree: cKDTree, queries: FloatArray, k: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    try:
+        distances, indices = tree.query(queries, np.arange(1, k + 1), workers=-1)
+    except ValueError as error:
+        raise InputError(f"no neighbours to find: {error}; drop queries that are not finite") from None
+    return np.asarray(distances, dtype=np.float64), np.asarray(indices, dtype=np.int32)
+
+
+def _without_self(
+    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Drops from row r of (n, k + 1) neighbours the index rows[r], or the farthest where duplicates crowd it out."""
+    own = indices == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(indices), indices.shape[1] - 1)
+    return distances[~own].reshape(shape), indices[~own].reshape(shape)
+
+
+def _with_self(
+    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Puts rows[r] in place of the last neighbour where duplicates crowded it out; all distances there are zero."""
+    missing = ~(indices == rows[:, None]).any(axis=1)
+    indices[missing, -1] = rows[missing]
+    return distances, indices
+
+
+def _on_cuda(
+    points: torch.Tensor, k: int, queries: torch.Tensor | None, include_self: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`knn` on the tensors' own device: squared differences, never |a|^2 + |b|^2 - 2ab, which cancels in float32."""
+    points = points.detach()
+    asked = points if queries is None else queries.detach()
+    exclude = queries is None and not include_self
+    if not (torch.isfinite(points).all() and torch.isfinite(asked).all()):
+        raise InputError("coordinates are not finite; drop such rows before asking for neighbours")
+    if importlib.util.find_spec("torch_cluster") is not None and k < 100:
+        from torch_cluster import knn as cluster_knn
+
+        # one more than asked, so that the point itself can be taken out
+        found = cluster_knn(points, asked, k + int(exclude))[1].view(len(asked), -1)
+        distances = (points[found] - asked[:, None]).square().sum(2)
+        if exclude:
+            own = found == torch.arange(len(asked), device=points.device)[:, None]
+            distances = distances.masked_fill(own, torch.inf)
+        return _nearest(distances, found, k)
+    parts = []
+    rows = max(1, _BLOCK // len(points))
+    for first in range(0, len(asked), rows):
+        block = asked[first : first + rows]
+        squared = torch.zeros(len(block), len(points), dtype=points.dtype, device=points.device)
+        for axis in range(3):
+            squared.addcmul_(difference := block[:, None, axis] - points[None, :, axis], difference)
+        if exclude:
+            squared[torch.arange(len(block)), torch.arange(first, first + len(block))] = torch.inf
+        parts.append(_nearest(*squared.topk(k, largest=False, sorted=False), k))
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _nearest(squared: torch.Tensor, indices: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first k of each row by distance, ties by index: two stable sorts, the last one by distance."""
+    indices, order = indices.sort(dim=1)
+    squared, order = squared.gather(1, order).sort(dim=1, stable=True)
+    return squared[:, :k].sqrt(), indices.gather(1, order)[:, :k]
