@@ -20,7 +20,8 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     { "$python" -m venv --clear --without-pip .venv && "$python" -m pip --python .venv/bin/python install --quiet pip; } ||
     fail "cannot make .venv; type: apt-get install python3-venv"
 fi
-.venv/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
+echo "setup: installing into .venv, a minute or more"
+.venv/bin/python -m pip install --disable-pip-version-check -qq -c constraints.txt -e '.[dev]'
 
 open3d_imports() { .venv/bin/python -c 'import open3d' >/dev/null 2>&1; }
 
