@@ -53,6 +53,25 @@ class Frame:
         centre = origin + np.median(points - origin, axis=0)
         return cls(centre, spacing(points - centre) or 1.0)
 
+    @classmethod
+    def unit_sphere(cls, points: NDArray[np.float64]) -> "Frame":
+        """The frame in which benchmarks measure: the bounding box's midpoint, and the largest distance from it.
+
+        In it the points lie in the unit sphere, and one of them on it. Published noise levels ("1 %") and errors are
+        lengths in this frame of the clean cloud or of the mesh's vertices.
+
+        Args:
+            points: (n, 3), finite, at least two different ones.
+
+        Raises:
+            InputError: no points, all of them equal, or coordinates not finite.
+        """
+        if len(points) == 0:
+            raise InputError("an empty cloud has no frame; give at least two points")
+        points = np.asarray(points, dtype=np.float64)
+        centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
+        return cls(centre, float(np.linalg.norm(points - centre, axis=1).max()))
+
     def to_local(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """World coordinates (n, 3) to local ones, float64."""
         local: NDArray[np.float64] = (np.asarray(points, dtype=np.float64) - self.centre) / self.scale

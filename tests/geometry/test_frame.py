@@ -57,3 +57,11 @@ def test_an_impossible_frame_is_an_error(centre, scale):
 def test_an_empty_cloud_is_an_error():
     with pytest.raises(InputError, match="empty"):
         Frame.of(np.zeros((0, 3)))
+
+
+def test_the_unit_sphere_frame_is_that_of_the_bounding_box():
+    frame = Frame.unit_sphere(np.array([[0.0, 0, 0], [4, 0, 0], [1, 2, 0]]))
+    np.testing.assert_array_equal(frame.centre, [2, 1, 0])
+    assert frame.scale == pytest.approx(np.sqrt(5))
+    with pytest.raises(InputError, match="scale"):
+        Frame.unit_sphere(np.ones((5, 3)))
