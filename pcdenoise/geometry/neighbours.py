@@ -56,19 +56,46 @@ def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False)
         distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
         return torch.from_numpy(distances), torch.from_numpy(indices).long()
 
-    tree = _tree(points)
-    if own:
+    if own and not include_self:
+        search = NeighbourSearch(points)
         # asked in the order of the leaves, neighbouring queries find their part of the tree in the cache
-        order = np.asarray(tree.indices, dtype=np.int64)
-        distances, indices = _query(tree, points[order], k if include_self else k + 1)
-        distances, indices = (_with_self if include_self else _without_self)(distances, indices, order)
-        distances[order], indices[order] = distances.copy(), indices.copy()
+        distances, indices = search(search.order, k)
+        distances[search.order], indices[search.order] = distances.copy(), indices.copy()
+    elif own:
+        tree = _tree(points)
+        distances, indices = _with_self(*_query(tree, points, k), np.arange(len(points)))
+        _sort_ties(distances, indices)
     else:
-        distances, indices = _query(tree, queries, k)
+        distances, indices = _query(_tree(points), queries, k)
+        _sort_ties(distances, indices)
+    return distances.astype(points.dtype, copy=False), indices
+
+
+class NeighbourSearch:
+    """A search tree over a cloud that is asked about its own points, some of them at a time.
+
+    Attributes:
+        order: (n,) all rows, so sorted that rows near in the order are near in space.
+    """
+
+    def __init__(self, points: FloatArray) -> None:
+        """Raises InputError where coordinates are not finite."""
+        self._tree = _tree(points)
+        self._points = points
+        self.order: NDArray[np.int64] = np.asarray(self._tree.indices, dtype=np.int64)
+
+    def __call__(self, rows: NDArray[np.integer[Any]], k: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Distances (m, k) and indices (m, k) of the neighbours of `rows` (m,), as `knn` gives them; k < n."""
+        distances, indices = _without_self(*_query(self._tree, self._points[rows], k + 1), rows)
+        _sort_ties(distances, indices)
+        return distances, indices
+
+
+def _sort_ties(distances: NDArray[np.float64], indices: NDArray[np.int32]) -> None:
+    """Puts equally distant neighbours in the order of their index, in place."""
     tied = np.flatnonzero((distances[:, 1:] == distances[:, :-1]).any(axis=1))
     rank = np.lexsort((indices[tied], distances[tied]), axis=1)
     indices[tied] = np.take_along_axis(indices[tied], rank, axis=1)
-    return distances.astype(points.dtype, copy=False), indices
 
 
 def _tree(points: FloatArray) -> cKDTree:
@@ -87,7 +114,7 @@ def _query(tree: cKDTree, queries: FloatArray, k: int) -> tuple[NDArray[np.float
 
 
 def _without_self(
-    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.int64]
+    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Drops from row r of (n, k + 1) neighbours the index rows[r], or the farthest where duplicates crowd it out."""
     own = indices == rows[:, None]
@@ -97,7 +124,7 @@ def _without_self(
 
 
 def _with_self(
-    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.int64]
+    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Puts rows[r] in place of the last neighbour where duplicates crowded it out; all distances there are zero."""
     missing = ~(indices == rows[:, None]).any(axis=1)

@@ -1,0 +1,79 @@
+"""Checkpoints are data: tensors in safetensors, and a JSON header inside the same file."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdenoise.errors import ModelError, OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+_HEADER = "pcdenoise"
+
+
+def digest(tensors: Mapping[str, "Tensor"]) -> str:
+    """SHA-256 over names, shapes, types and bytes of the tensors, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous().numpy()
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, "Tensor"], header: Mapping[str, Any]) -> None:
+    """Write tensors and header to one file, whole or not at all.
+
+    Args:
+        path: ends in `.safetensors`.
+        tensors: name -> tensor.
+        header: anything JSON can hold: architecture, configuration, provenance. `format` and `sha256` are added.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    text = json.dumps({**header, "format": FORMAT, "sha256": digest(tensors)})
+    data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {_HEADER: text})
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from None
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
+    """Read what `save_checkpoint` wrote: tensors and header.
+
+    Raises:
+        ModelError: missing, corrupt, foreign, or written by a newer pcdenoise.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelError(f"there are no weights at {path}; give a name that `pcdenoise denoise --help` lists or a .safetensors file")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path} is not a readable safetensors file ({error}); fetch or train the weights again") from None
+    if _HEADER not in metadata:
+        raise ModelError(f"{path} was not written by pcdenoise; give weights that `pcdenoise train` made")
+    header = json.loads(metadata[_HEADER])
+    if header["format"] > FORMAT:
+        raise ModelError(f"{path} was written by a newer pcdenoise; upgrade with: pip install -U pcdenoise")
+    if header["sha256"] != digest(tensors):
+        raise ModelError(f"{path} is damaged (its checksum differs); fetch or train the weights again")
+    return tensors, header

@@ -1,0 +1,44 @@
+"""EdgeConv in its linear-first form."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
+
+
+class EdgeConvBlock(nn.Module):
+    """Residual linear-first EdgeConv followed by a residual point-wise MLP.
+
+        y = LayerNorm(x);  x <- x + O silu(A y_i + max_j (B y_j + W e_ij));  x <- x + MLP(LayerNorm(x))
+
+    With a monotone activation the maximum over neighbours commutes with it, so this is EdgeConv (Wang et al., 2019) with
+    a linear edge function, at two GEMMs per point instead of one per edge.
+
+    Args:
+        channels: width C.
+        expansion: width of the point-wise MLP over C.
+
+    Shapes:
+        x (m, C), idx (n, k) int32, edges (n, k, 4) -> (n, C), with n <= m; rows n and beyond are only gathered from.
+    """
+
+    def __init__(self, channels: int, expansion: int = 2) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.centre = nn.Linear(channels, channels)
+        self.neighbour = nn.Linear(channels, channels, bias=False)
+        self.edge = nn.Parameter(torch.randn(EDGE_FEATURES, channels) * 0.5)
+        self.out = nn.Linear(channels, channels)
+        self.mlp_norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, expansion * channels)
+        self.reduce = nn.Linear(expansion * channels, channels)
+        nn.init.zeros_(self.reduce.weight)
+        nn.init.zeros_(self.reduce.bias)
+
+    def forward(self, x: Tensor, idx: Tensor, edges: Tensor) -> Tensor:
+        n = idx.shape[0]
+        y = self.norm(x)
+        gathered = gather_max(self.neighbour(y), idx, edges, self.edge)
+        x = x[:n] + self.out(F.silu(self.centre(y[:n]) + gathered))
+        return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]

@@ -1,0 +1,83 @@
+"""Everything a training run needs to go on where it stopped."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pcdenoise.checkpoint import load_checkpoint, save_checkpoint
+from pcdenoise.errors import ModelError
+
+
+class TrainingState:
+    """Model, its moving average, optimiser and step.
+
+    Args:
+        model: the network under training.
+        learning_rate, weight_decay: of AdamW.
+    """
+
+    def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
+        self.step = 0
+        self.model = model
+        self.average = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self.records: dict[str, Any] = {"hours": 0.0}
+
+    def update_average(self, decay: float) -> None:
+        """`average <- decay average + (1 - decay) model`."""
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+
+    def save(self, path: Path, header: Mapping[str, Any]) -> None:
+        """Write model, average, optimiser and step to one file."""
+        tensors: dict[str, Tensor] = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        save_checkpoint(path, tensors, {**header, "step": self.step, "records": self.records})
+
+    def load(self, path: Path) -> None:
+        """Continue from a file that `save` wrote.
+
+        Raises:
+            ModelError: not a training checkpoint, or one of another architecture.
+        """
+        tensors, header = load_checkpoint(path)
+        if "step" not in header or "optimizer.0.step" not in tensors:
+            raise ModelError(f"{path} holds weights but no training state; resume from a run's last.safetensors")
+        load_weights(self.model, select(tensors, "model."), path)
+        load_weights(self.average, select(tensors, "average."), path)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in select(tensors, "optimizer.").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step, self.records = header["step"], header["records"]
+
+
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dictionary into a model.
+
+    Raises:
+        ModelError: names or shapes differ; names the first that does.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        mine, theirs = own.get(name), tensors.get(name)
+        if mine is None or theirs is None or mine.shape != theirs.shape:
+            shapes = [None if t is None else tuple(t.shape) for t in (mine, theirs)]
+            raise ModelError(
+                f"{path} was made for another architecture: {name} is {shapes[1]} there and {shapes[0]} in the model; "
+                "give the configuration it was trained with"
+            )
+    model.load_state_dict(dict(tensors))
