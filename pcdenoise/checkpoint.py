@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pcdenoise.errors import ModelError, OutputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 FORMAT = 1
 _HEADER = "pcdenoise"
@@ -77,3 +77,26 @@ def load_checkpoint(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     if header["sha256"] != digest(tensors):
         raise ModelError(f"{path} is damaged (its checksum differs); fetch or train the weights again")
     return tensors, header
+
+
+def select(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def load_weights(model: "nn.Module", tensors: Mapping[str, "Tensor"], path: Path) -> None:
+    """Load a state dictionary into a model.
+
+    Raises:
+        ModelError: names or shapes differ; names the first that does.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        mine, theirs = own.get(name), tensors.get(name)
+        if mine is None or theirs is None or mine.shape != theirs.shape:
+            shapes = [None if t is None else tuple(t.shape) for t in (mine, theirs)]
+            raise ModelError(
+                f"{path} was made for another architecture: {name} is {shapes[1]} there and {shapes[0]} in the model; "
+                "give the configuration it was trained with"
+            )
+    model.load_state_dict(dict(tensors))

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pcdenoise.geometry.rotations import random_rotation
+
 # Patches of one batch share a k-NN search; this far apart (they lie in the unit ball) they cannot be neighbours.
 PATCH_DISTANCE = 16.0
 
@@ -104,11 +106,3 @@ class CleanCloud:
         self.points = np.asarray(points, dtype=np.float64)
         self.normals = np.asarray(normals, dtype=np.float64)
         self.tree = cKDTree(self.points)
-
-
-def random_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A rotation drawn uniformly: (3, 3), from the QR decomposition of a Gaussian matrix (Mezzadri 2007)."""
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    q = q * np.sign(np.diag(r))
-    q[:, 0] *= np.linalg.det(q)
-    return q

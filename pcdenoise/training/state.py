@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcdenoise.checkpoint import load_checkpoint, save_checkpoint
+from pcdenoise.checkpoint import load_checkpoint, load_weights, save_checkpoint, select
 from pcdenoise.errors import ModelError
 
 
@@ -58,26 +58,3 @@ class TrainingState:
             state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.step, self.records = header["step"], header["records"]
-
-
-def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load a state dictionary into a model.
-
-    Raises:
-        ModelError: names or shapes differ; names the first that does.
-    """
-    own = model.state_dict()
-    for name in sorted(own.keys() | tensors.keys()):
-        mine, theirs = own.get(name), tensors.get(name)
-        if mine is None or theirs is None or mine.shape != theirs.shape:
-            shapes = [None if t is None else tuple(t.shape) for t in (mine, theirs)]
-            raise ModelError(
-                f"{path} was made for another architecture: {name} is {shapes[1]} there and {shapes[0]} in the model; "
-                "give the configuration it was trained with"
-            )
-    model.load_state_dict(dict(tensors))
