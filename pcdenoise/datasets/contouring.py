@@ -30,7 +30,7 @@ def dual_contour(field: Field, lower: NDArray[np.float64], upper: NDArray[np.flo
     One vertex per grid cell minimises `sum_i (n_i . (x - p_i))^2` over the crossings `p_i` of the cell's edges with the surface
     and the normals `n_i` there, so it falls onto creases and corners (Ju, Losasso, Schaefer, Warren: Dual contouring of Hermite
     data, SIGGRAPH 2002). Directions which the normals leave free are not moved (truncated eigenvalues), and a minimiser
-    far outside its cell or off the surface gives way to the next lower rank. Smooth vertices are then projected onto the surface by a Newton step.
+    far outside its cell or off the surface gives way to the next lower rank. Newton steps then take the vertices onto the surface.
     Before that, samples are added to the inside until no two of them touch along an edge or at a corner only (a well-composed
     image: Latecki, Eckhardt, Rosenfeld 1995), which makes the mesh a manifold: every edge belongs to exactly two faces.
 
@@ -82,7 +82,9 @@ def dual_contour(field: Field, lower: NDArray[np.float64], upper: NDArray[np.flo
     return vertices, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
-def sample_grid(field: Field, origin: NDArray[np.float64], shape: NDArray[np.int64], cell: float) -> NDArray[np.float64]:
+def sample_grid(
+    field: Field, origin: NDArray[np.float64], shape: NDArray[np.int64], cell: float
+) -> NDArray[np.float64]:
     """Values of the field at `origin + cell * (i, j, k)`, shape `shape`.
 
     Blocks of 4 x 4 x 4 samples whose centre is too far from the surface to reach it get the value at their centre.
@@ -173,10 +175,15 @@ def _bisect(field: Field, inner: NDArray[np.float64], outer: NDArray[np.float64]
 
 
 def _normals(field: Field, points: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """(m, 3) unit gradients by central differences."""
-    gradient = np.stack([field(points + e) - field(points - e) for e in step * np.eye(3)], axis=1)
+    """(m, 3) unit gradients; zero where the field has none."""
+    gradient = _gradient(field, points, step)
     length = np.linalg.norm(gradient, axis=1, keepdims=True)
     return np.divide(gradient, length, out=np.zeros_like(gradient), where=length > 0)
+
+
+def _gradient(field: Field, points: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """(m, 3) gradients by central differences."""
+    return np.stack([field(points + e) - field(points - e) for e in step * np.eye(3)], axis=1) / (2 * step)
 
 
 def _place_vertices(
@@ -206,20 +213,17 @@ def _place_vertices(
     determined = eigenvalues > FLAT * eigenvalues[:, 2:]
     steps = np.einsum("cji,cj->ci", axes, right) / np.where(determined, eigenvalues, np.inf)
 
-    vertices, rank = centre.copy(), np.zeros(count, np.int64)
-    solution = centre.copy()
+    vertices, solution, rank = centre.copy(), centre.copy(), np.zeros(count, np.int64)
     for level, column in enumerate((2, 1, 0), start=1):
         solution = solution + axes[:, :, column] * steps[:, column, None]
         fits = (np.abs(solution - corners - 0.5 * cell) <= REACH * cell).all(axis=1) & determined[:, column]
         fits[fits] = np.abs(field(solution[fits])) <= 0.1 * cell
         vertices[fits], rank[fits] = solution[fits], level
-    smooth = rank <= 1
-    start = vertices[smooth]
-    gradient = np.stack([field(start + e) - field(start - e) for e in 1e-3 * cell * np.eye(3)], axis=1) / (2e-3 * cell)
-    squared = np.einsum("ij,ij->i", gradient, gradient)
-    step = np.divide(field(start), squared, out=np.zeros(len(start)), where=squared > 1e-12)[:, None] * gradient
-    length = np.linalg.norm(step, axis=1, keepdims=True)
-    step[length[:, 0] > 0.5 * cell] = 0
-    low = corners[smooth]
-    vertices[smooth] = np.clip(start - step, low - 0.05 * cell, low + 1.05 * cell)
+    for _ in range(2):  # Newton steps onto the surface; crease and corner vertices are there already
+        gradient = _gradient(field, vertices, 1e-3 * cell)
+        squared = np.einsum("ij,ij->i", gradient, gradient)
+        step = np.divide(field(vertices), squared, out=np.zeros(count), where=squared > 1e-12)[:, None] * gradient
+        longest = np.where(rank <= 1, 0.5, 0.1) * cell
+        step[np.linalg.norm(step, axis=1) > longest] = 0
+        vertices -= step
     return vertices

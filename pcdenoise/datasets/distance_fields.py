@@ -4,8 +4,10 @@ Formulas after Hart, Sphere tracing (The Visual Computer 1996); lengths are in w
 Every builder returns a `Field`, (n, 3) -> (n,).
 """
 
+import math
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
@@ -65,17 +67,34 @@ def torus(major: float, minor: float) -> Field:
     return lambda x: np.hypot(np.hypot(x[:, 0], x[:, 1]) - major, x[:, 2]) - minor
 
 
-def capsule(start: ArrayLike, end: ArrayLike, start_radius: float, end_radius: float) -> Field:
-    """A round rod whose radius goes linearly from one end to the other."""
-    a = np.asarray(start, dtype=np.float64)
-    direction = np.asarray(end, dtype=np.float64) - a
-    squared = max(float(direction @ direction), 1e-12)
+def capsules(starts: ArrayLike, ends: ArrayLike, start_radii: ArrayLike, end_radii: ArrayLike, fillet: float) -> Field:
+    """Round rods between starts (m, 3) and ends (m, 3) whose radii (m,) go linearly from one end to the other.
 
-    def field(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        t = np.clip((x - a) @ direction / squared, 0, 1)
-        return np.linalg.norm(x - a - t[:, None] * direction, axis=1) - start_radius - t * (end_radius - start_radius)
+    They are joined one after the other by `min(a, b) - max(r - |a - b|, 0)^2 / (4 r)` with the fillet radius r > 0.
+    """
+    a, ra = np.asarray(starts, dtype=np.float64), np.asarray(start_radii, dtype=np.float64)
+    d, dr = np.asarray(ends, dtype=np.float64) - a, np.asarray(end_radii, dtype=np.float64) - ra
+    return lambda x: _capsules(x, a, d, ra, dr, fillet)
 
-    return field
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _capsules(x, a, d, ra, dr, fillet):  # type: ignore[no-untyped-def]
+    values = np.empty(len(x))
+    for i in range(len(x)):
+        value = np.inf
+        for j in range(len(a)):
+            qx, qy, qz = x[i, 0] - a[j, 0], x[i, 1] - a[j, 1], x[i, 2] - a[j, 2]
+            squared = d[j, 0] ** 2 + d[j, 1] ** 2 + d[j, 2] ** 2
+            t = min(max((qx * d[j, 0] + qy * d[j, 1] + qz * d[j, 2]) / squared, 0.0), 1.0)
+            other = (
+                math.sqrt((qx - t * d[j, 0]) ** 2 + (qy - t * d[j, 1]) ** 2 + (qz - t * d[j, 2]) ** 2)
+                - ra[j]
+                - t * dr[j]
+            )
+            overlap = max(fillet - abs(value - other), 0.0)
+            value = min(value, other) - overlap * overlap / (4 * fillet)
+        values[i] = value
+    return values
 
 
 def rod(start: ArrayLike, end: ArrayLike, radius: float) -> Field:

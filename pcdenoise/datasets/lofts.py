@@ -26,7 +26,11 @@ def triangulate_polygon(polygon: NDArray[np.float64]) -> NDArray[np.int64]:
             if not np.isfinite(lengths[i]):
                 raise InputError("the polygon cannot be triangulated; give a simple counter-clockwise one")
             a, b, c = before[i], corners[i], after[i]
-            holds = (_cross(b - a, corners - a) >= 0) & (_cross(c - b, corners - b) >= 0) & (_cross(a - c, corners - c) >= 0)
+            holds = (
+                (_cross(b - a, corners - a) >= 0)
+                & (_cross(c - b, corners - b) >= 0)
+                & (_cross(a - c, corners - c) >= 0)
+            )
             holds[[i - 1, i, (i + 1) % len(left)]] = False
             if not holds.any():
                 triangles.append([left[i - 1], left[i], left[(i + 1) % len(left)]])
@@ -59,7 +63,9 @@ def loft(rings: NDArray[np.float64], cap: NDArray[np.int64] | None) -> Mesh:
     return rings.reshape(-1, 3), np.concatenate(faces)
 
 
-def extruded(profile: NDArray[np.float64], heights: NDArray[np.float64], scales: NDArray[np.float64], twists: NDArray[np.float64]) -> Mesh:
+def extruded(
+    profile: NDArray[np.float64], heights: NDArray[np.float64], scales: NDArray[np.float64], twists: NDArray[np.float64]
+) -> Mesh:
     """A simple counter-clockwise profile (m, 2) repeated at heights (r,), scaled by scales (r,) and turned by twists (r,) [rad]."""
     c, s = np.cos(twists)[:, None], np.sin(twists)[:, None]
     x, y = profile[:, 0], profile[:, 1]

@@ -18,6 +18,8 @@ from pcdenoise.datasets.contouring import Field, Mesh, dual_contour, sample_grid
 from pcdenoise.errors import InputError, UsageError
 
 LEAST_FACES, MOST_FACES = 5_000, 40_000
+MOST_RAGGED = 0.002
+"""Largest share of the area that may lie off the surface by more than a fifth of a cell."""
 
 
 def make_shape(seed: int, family: str | None = None) -> Mesh:
@@ -73,7 +75,7 @@ def _without_crumbs(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> 
 
 def _contoured(field: Field, detail: float = 0.15, faces: int = 20_000) -> Mesh:
     """Mesh a field of about unit size with about `faces` triangles, finer where `detail`, the thinnest part, asks for it."""
-    coarse = min(0.08, 0.5 * detail)
+    coarse = min(0.08, detail)
     lower, shape = np.full(3, -1.8), np.full(3, int(np.ceil(3.6 / coarse)) + 1)
     inside = sample_grid(field, lower, shape, coarse) < 0
     if not inside.any():
@@ -84,7 +86,12 @@ def _contoured(field: Field, detail: float = 0.15, faces: int = 20_000) -> Mesh:
     crossings = sum(int(np.count_nonzero(np.diff(inside, axis=axis))) for axis in range(3))
     cell = min(coarse * np.sqrt(2 * crossings / faces), 0.5 * detail)
     cell = max(cell, coarse * np.sqrt(2 * crossings / (0.9 * MOST_FACES)))
-    return dual_contour(field, low, high, cell)
+    vertices, triangles = dual_contour(field, low, high, cell)
+    corners = vertices[triangles]
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    if areas[np.abs(field(corners.mean(axis=1))) > 0.2 * cell].sum() > MOST_RAGGED * areas.sum():
+        raise InputError("the solid has blades thinner than the grid; draw another shape")
+    return vertices, triangles
 
 
 def _rotation(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -157,7 +164,9 @@ def _bolts(rng: np.random.Generator, circle: float, radius: float) -> list[Field
 
 def _flange(rng: np.random.Generator) -> Mesh:
     plate, hub, height = rng.uniform(0.06, 0.14), rng.uniform(0.4, 0.55), rng.uniform(0.25, 0.7)
-    solid = df.union(df.cylinder(1, plate), df.placed(df.frustum(hub, hub * rng.uniform(0.7, 1), height / 2), (0, 0, height / 2)))
+    solid = df.union(
+        df.cylinder(1, plate), df.placed(df.frustum(hub, hub * rng.uniform(0.7, 1), height / 2), (0, 0, height / 2))
+    )
     bore = hub * rng.uniform(0.35, 0.6)
     holes = [df.cylinder(bore, 3), *_bolts(rng, 0.78, rng.uniform(0.06, 0.11))]
     if rng.random() < 0.5:
@@ -169,7 +178,9 @@ def _bracket(rng: np.random.Generator) -> Mesh:
     width, t, tall = rng.uniform(0.3, 0.6), rng.uniform(0.06, 0.12), rng.uniform(0.5, 0.9)
     foot = df.placed(df.box((0.8, width, t)), (0, 0, t))
     wall = df.placed(df.box((t, width, tall)), (-0.8 + t, 0, tall))
-    corner = df.intersection(df.half_space((1, 0, tall / 0.7), -0.8 + 0.7), df.half_space((-1, 0, 0), 0.8), df.half_space((0, 0, -1), 0))
+    corner = df.intersection(
+        df.half_space((1, 0, tall / 0.7), -0.8 + 0.7), df.half_space((-1, 0, 0), 0.8), df.half_space((0, 0, -1), 0)
+    )
     ribs = [df.intersection(corner, df.placed(df.box((3, t * 0.7, 3)), (0, y, 0))) for y in (-0.6 * width, 0.6 * width)]
     holes = [df.placed(df.cylinder(0.22 * width, 1), (x, 0, 0)) for x in (0.5, 0.05)]
     turn = Rotation.from_euler("y", 90, degrees=True).as_matrix()
@@ -183,7 +194,8 @@ def _shaft(rng: np.random.Generator) -> Mesh:
     edges = np.concatenate([[-1], edges[np.diff(edges, prepend=-1) > 0.15], [1]])
     radii = rng.uniform(0.15, 0.45, len(edges) - 1)
     steps = [
-        df.placed(df.cylinder(r, (b - a) / 2), (0, 0, (a + b) / 2)) for r, a, b in zip(radii, edges[:-1], edges[1:], strict=True)
+        df.placed(df.cylinder(r, (b - a) / 2), (0, 0, (a + b) / 2))
+        for r, a, b in zip(radii, edges[:-1], edges[1:], strict=True)
     ]
     chamfer = df.frustum(radii[-1] + 0.9, radii[-1] - 0.1, 1)
     slot = df.placed(df.box((0.3, 0.05, 0.25 * (edges[1] - edges[0]))), (radii[0] + 0.2, 0, (edges[0] + edges[1]) / 2))
@@ -225,8 +237,10 @@ def _housing(rng: np.random.Generator) -> Mesh:
     solid = df.difference(solid, df.placed(df.box((*(half[:2] - wall), 1)), (0, 0, 1)))
     posts = [(sx * (half[0] - 0.16), sy * (half[1] - 0.16), -0.1) for sx in (-1, 1) for sy in (-1, 1)]
     solid = df.union(solid, *(df.placed(df.cylinder(0.1, half[2] - 0.1), p) for p in posts))
-    window = df.placed(df.cylinder(0.4 * half[2], 3), (0.2, 0, 0), Rotation.from_euler("x", 90, degrees=True).as_matrix())
-    return _contoured(df.difference(solid, window) if rng.random() < 0.6 else solid, wall * 1.3, 36_000)
+    window = df.placed(
+        df.cylinder(0.4 * half[2], 3), (0.2, 0, 0), Rotation.from_euler("x", 90, degrees=True).as_matrix()
+    )
+    return _contoured(df.difference(solid, window) if rng.random() < 0.6 else solid, wall, 36_000)
 
 
 def _nut(rng: np.random.Generator) -> Mesh:
@@ -241,7 +255,9 @@ def superquadrics(rng: np.random.Generator) -> Mesh:
     """One superquadric or a union of two or three, from pillow-like boxes to pinched octahedra."""
     solids = [
         df.placed(
-            df.superquadric(rng.uniform(0.4, 1, 3), rng.uniform(0.15, 2), rng.uniform(0.15, 2)), 0.5 * i * _direction(rng), _rotation(rng)
+            df.superquadric(rng.uniform(0.4, 1, 3), rng.uniform(0.15, 2), rng.uniform(0.15, 2)),
+            0.5 * i * _direction(rng),
+            _rotation(rng),
         )
         for i in range(rng.integers(1, 4))
     ]
@@ -258,7 +274,9 @@ def polyhedra(rng: np.random.Generator) -> Mesh:
     ring = np.stack([np.cos(angles), np.sin(angles), np.zeros(n)], axis=1)
     if rng.random() < 0.5:
         return lofts.hull(np.concatenate([ring, [[0, 0, tall], [0, 0, -tall * rng.uniform(0.5, 1)]]]))
-    turned = np.stack([np.cos(angles + np.pi / n), np.sin(angles + np.pi / n), np.zeros(n)], axis=1) * rng.uniform(0.4, 1)
+    turned = np.stack([np.cos(angles + np.pi / n), np.sin(angles + np.pi / n), np.zeros(n)], axis=1) * rng.uniform(
+        0.4, 1
+    )
     return lofts.hull(np.concatenate([ring, turned + [0, 0, tall]]))
 
 
@@ -272,7 +290,10 @@ def plates(rng: np.random.Generator) -> Mesh:
     count = int(rng.integers(1, 4))
     flat = np.zeros(2)
     return lofts.joined(
-        *(lofts.extruded(outline, i * (thickness + gap) + np.array([0, thickness]), flat + 1, flat) for i in range(count))
+        *(
+            lofts.extruded(outline, i * (thickness + gap) + np.array([0, thickness]), flat + 1, flat)
+            for i in range(count)
+        )
     )
 
 
@@ -323,8 +344,9 @@ def rods(rng: np.random.Generator) -> Mesh:
         corners = np.stack([_direction(rng) for _ in range(rng.integers(5, 10))]) * rng.uniform(0.5, 1, 3)
         gaps = np.linalg.norm(corners[:, None] - corners[None], axis=2) + 10 * np.eye(len(corners))
         pairs = sorted({(min(i, j), max(i, j)) for i in range(len(corners)) for j in map(int, gaps[i].argsort()[:3])})
-    bars = [df.capsule(corners[i], corners[j], radius, radius) for i, j in pairs]
-    return _contoured(df.union(*bars), 1.2 * radius)
+    ends = np.array(pairs).T
+    thick = np.full(len(pairs), radius)
+    return _contoured(df.capsules(corners[ends[0]], corners[ends[1]], thick, thick, 0.1 * radius), 1.2 * radius, 34_000)
 
 
 def tori(rng: np.random.Generator) -> Mesh:
@@ -347,11 +369,14 @@ def tubes(rng: np.random.Generator) -> Mesh:
     t = 2 * np.pi * np.arange(1200) / 1200
     if rng.random() < 0.4:
         p, q = [(2, 3), (3, 2), (2, 5), (3, 4)][rng.integers(4)]
-        curve = np.stack([(1 + 0.4 * np.cos(q * t)) * np.cos(p * t), (1 + 0.4 * np.cos(q * t)) * np.sin(p * t), 0.5 * np.sin(q * t)], axis=1)
+        curve = np.stack(
+            [(1 + 0.4 * np.cos(q * t)) * np.cos(p * t), (1 + 0.4 * np.cos(q * t)) * np.sin(p * t), 0.5 * np.sin(q * t)],
+            axis=1,
+        )
     else:
         curve = np.stack([_harmonics(t, 4, 1.3, rng) for _ in range(3)], axis=1)
     radii = rng.uniform(0.09, 0.15) * np.exp(0.2 * np.clip(_harmonics(t, 3, 1, rng), -1.5, 1.5))
-    return _contoured(df.tube(unit_sphere(curve), radii), 0.1)
+    return _contoured(df.tube(unit_sphere(curve), radii), 0.1, 30_000)
 
 
 def profiles(rng: np.random.Generator) -> Mesh:
@@ -360,8 +385,9 @@ def profiles(rng: np.random.Generator) -> Mesh:
     if kind == 0:
         return _gear(rng)
     outline = _star_profile(rng, int(rng.integers(4, 10))) if kind == 1 else _rolled_profile(rng)
-    steps = np.linspace(-1, 1, 25) if rng.random() < 0.5 else np.array([-1.0, 1.0])
-    twist = (len(steps) > 2) * rng.uniform(-0.8, 0.8)
+    steps, twist = np.array([-1.0, 1.0]), 0.0
+    if rng.random() < 0.5:
+        steps, twist, outline = np.linspace(-1, 1, 33), rng.uniform(-0.8, 0.8), _refined(outline, 0.08)
     taper = 1 - rng.uniform(0, 0.5) * (rng.random() < 0.5) * 0.5 * (steps + 1)
     return lofts.extruded(outline, rng.uniform(0.2, 1.2) * steps, taper, twist * steps)
 
@@ -371,6 +397,15 @@ def _star_profile(rng: np.random.Generator, points: int) -> NDArray[np.float64]:
     angles = np.pi * np.arange(2 * points) / points
     radii = np.where(np.arange(2 * points) % 2, rng.uniform(0.4, 0.85), 1.0)
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
+
+
+def _refined(outline: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
+    """The same closed outline (m, 2) with its sides cut into equal pieces of at most `longest`."""
+    pieces = []
+    for a, b in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        count = int(np.ceil(np.linalg.norm(b - a) / longest))
+        pieces.append(a + (np.arange(count) / count)[:, None] * (b - a))
+    return np.concatenate(pieces)
 
 
 def _rolled_profile(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -383,7 +418,20 @@ def _rolled_profile(rng: np.random.Generator) -> NDArray[np.float64]:
         "U": [(-w, -h), (w, -h), (w, h), (w - t, h), (w - t, -h + t), (-w + t, -h + t), (-w + t, h), (-w, h)],
         "I": [(-w, -h), (w, -h), (w, -h + t), (s, -h + t), (s, h - t), (w, h - t)]
         + [(w, h), (-w, h), (-w, h - t), (-s, h - t), (-s, -h + t), (-w, -h + t)],
-        "+": [(-s, -h), (s, -h), (s, -s), (w, -s), (w, s), (s, s), (s, h), (-s, h), (-s, s), (-w, s), (-w, -s), (-s, -s)],
+        "+": [
+            (-s, -h),
+            (s, -h),
+            (s, -s),
+            (w, -s),
+            (w, s),
+            (s, s),
+            (s, h),
+            (-s, h),
+            (-s, s),
+            (-w, s),
+            (-w, -s),
+            (-s, -s),
+        ],
     }
     return np.array(outlines[str(rng.choice(list(outlines)))])
 
@@ -432,7 +480,7 @@ def lathes(rng: np.random.Generator) -> Mesh:
 def blobs(rng: np.random.Generator) -> Mesh:
     """Gaussian blobs that melt into each other."""
     count = int(rng.integers(3, 12))
-    centres = 0.6 * rng.standard_normal((count, 3)).clip(-1.2, 1.2)
+    centres = 0.45 * rng.standard_normal((count, 3)).clip(-1.4, 1.4)
     return _contoured(df.gaussian_blobs(centres, rng.uniform(0.2, 0.45, count), 1.0), 0.15)
 
 
@@ -462,22 +510,28 @@ def rough(rng: np.random.Generator) -> Mesh:
 
 def creatures(rng: np.random.Generator) -> Mesh:
     """A body with head, tapered limbs and sometimes horns or a tail, filleted, with a little surface relief."""
-    body = [df.capsule((-0.5, 0, 0), (0.45, 0, rng.uniform(-0.05, 0.1)), rng.uniform(0.2, 0.34), rng.uniform(0.18, 0.3))]
     neck = np.array([rng.uniform(0.6, 0.8), 0, rng.uniform(0.2, 0.6)])
-    body += [df.capsule((0.45, 0, 0.05), neck, 0.17, 0.11), df.capsule(neck, neck + [0.25, 0, -0.08], 0.15, 0.09)]
+    belly, chest = np.array([-0.5, 0, 0]), np.array([0.45, 0, rng.uniform(-0.05, 0.1)])
+    limbs = [
+        (belly, chest, rng.uniform(0.2, 0.34), rng.uniform(0.18, 0.3)),
+        (chest, neck, 0.17, 0.11),
+        (neck, neck + [0.25, 0, -0.08], 0.15, 0.09),
+    ]
     reach, splay = rng.uniform(0.5, 0.8), rng.uniform(0, 0.15)
     for x in (-0.45, 0.4):
         for side in (-1, 1):
-            hip, knee = np.array([x, 0.14 * side, -0.05]), np.array([x + rng.uniform(-0.12, 0.12), (0.16 + splay) * side, -0.5 * reach])
+            hip = np.array([x, 0.14 * side, -0.05])
+            knee = np.array([x + rng.uniform(-0.12, 0.12), (0.16 + splay) * side, -0.5 * reach])
             foot = knee + [rng.uniform(-0.12, 0.12), splay * side, -0.5 * reach]
-            body += [df.capsule(hip, knee, 0.13, 0.075), df.capsule(knee, foot, 0.075, 0.06)]
+            limbs += [(hip, knee, 0.13, 0.085), (knee, foot, 0.085, 0.07)]
     for side in (-1, 1):
         tip = neck + [rng.uniform(-0.2, 0.1), rng.uniform(0.1, 0.3) * side, rng.uniform(0.15, 0.4)]
-        body.append(df.capsule(neck + [0, 0.06 * side, 0.08], tip, 0.055, 0.035))
+        limbs.append((neck + [0, 0.06 * side, 0.08], tip, 0.06, 0.04))
     if rng.random() < 0.7:
-        body.append(df.capsule((-0.6, 0, 0.1), (-0.9, rng.uniform(-0.2, 0.2), rng.uniform(-0.3, 0.5)), 0.08, 0.04))
+        limbs.append((belly, np.array([-0.9, rng.uniform(-0.2, 0.2), rng.uniform(-0.3, 0.5)]), 0.1, 0.05))
+    starts, ends, start_radii, end_radii = (np.array(column) for column in zip(*limbs, strict=True))
     relief = _noise(rng, rng.uniform(8, 16), rng.uniform(0.002, 0.008))
-    return _contoured(_sum(df.smooth_union(body, 0.1), relief), 0.09, 30_000)
+    return _contoured(_sum(df.capsules(starts, ends, start_radii, end_radii, 0.12), relief), 0.09, 30_000)
 
 
 FAMILIES: dict[str, Callable[[np.random.Generator], Mesh]] = {
