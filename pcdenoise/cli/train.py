@@ -1,0 +1,59 @@
+"""Train a denoiser, by default on procedural shapes that need no download.
+
+The words are Hydra overrides of conf/train.yaml:
+  pcdenoise train trainer.max_steps=2000
+  pcdenoise train dataset=pu_net dataset.root=PUNet
+  pcdenoise train dataset=folder dataset.root=my_meshes output=runs/mine
+  pcdenoise train output=runs/mine resume=auto
+"""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration values")
+    parser.add_argument("--show", action="store_true", help="print the composed configuration and stop")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Compose, train, say where the weights are."""
+    from pcdenoise.cli.main import overrides
+    from pcdenoise.config import compose
+
+    config = compose("train", overrides(options.overrides))
+    if options.show:
+        import json
+
+        print(json.dumps(config, indent=2))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from pcdenoise.training.loop import Progress as Step
+    from pcdenoise.training.session import Listener, train
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    bar = Progress(*columns, console=console) if sys.stderr.isatty() else None
+    task: Any = bar.add_task("training", total=config["trainer"]["max_steps"]) if bar else None
+
+    def step(progress: Step, of: int) -> None:
+        losses = " ".join(f"{value:.3f}" for value in progress.stage_losses)
+        if bar:
+            bar.update(task, completed=progress.step, description=f"loss {losses}")
+        elif progress.step % config["log_every"] == 0:
+            print(f"step {progress.step} of {of}: loss {losses}", file=sys.stderr, flush=True)
+
+    def validated(at: int, figures: dict[str, float]) -> None:
+        text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        console.print(f"step {at}: {text}", highlight=False, soft_wrap=True)
+
+    with bar or nullcontext():
+        best = train(config, Listener(lambda text: console.print(text, highlight=False), step, validated))
+    print(f"best weights: {best}")
