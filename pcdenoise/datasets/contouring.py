@@ -18,21 +18,22 @@ STEEPEST = 2.0
 """Largest slope a field may have for a block of samples to be skipped safely; a distance has slope 1."""
 BISECTIONS = 9
 FLAT = 0.01
-"""Ratio of eigenvalues of `sum n n^T` below which a direction counts as free: a crease of less than 11 degrees is smooth."""
+"""Ratio of eigenvalues of `sum n n^T` below which a direction is free: a crease of less than 11 degrees is smooth."""
 
 REACH = 1.1
-"""How far from its cell's centre a vertex may lie, in cells: a corner can poke through a face of the cell that sees its sides."""
+"""How far from its cell's centre a vertex may lie, in cells: a corner can poke through a face of the cell."""
 
 
 def dual_contour(field: Field, lower: NDArray[np.float64], upper: NDArray[np.float64], cell: float) -> Mesh:
     """Mesh the zero set of `field` inside a box.
 
-    One vertex per grid cell minimises `sum_i (n_i . (x - p_i))^2` over the crossings `p_i` of the cell's edges with the surface
-    and the normals `n_i` there, so it falls onto creases and corners (Ju, Losasso, Schaefer, Warren: Dual contouring of Hermite
-    data, SIGGRAPH 2002). Directions which the normals leave free are not moved (truncated eigenvalues), and a minimiser
-    far outside its cell or off the surface gives way to the next lower rank. Newton steps then take the vertices onto the surface.
-    Before that, samples are added to the inside until no two of them touch along an edge or at a corner only (a well-composed
-    image: Latecki, Eckhardt, Rosenfeld 1995), which makes the mesh a manifold: every edge belongs to exactly two faces.
+    One vertex per grid cell minimises `sum_i (n_i . (x - p_i))^2` over the crossings `p_i` of the cell's edges with
+    the surface and the normals `n_i` there, so it falls onto creases and corners (Ju, Losasso, Schaefer, Warren: Dual
+    contouring of Hermite data, SIGGRAPH 2002). Directions which the normals leave free are not moved (truncated
+    eigenvalues), and a minimiser far outside its cell or off the surface gives way to the next lower rank. Newton
+    steps then take the vertices onto the surface. Before that, samples are added to the inside until no two of them
+    touch along an edge or at a corner only (a well-composed image: Latecki, Eckhardt, Rosenfeld 1995), which makes the
+    mesh a manifold: every edge belongs to exactly two faces.
 
     Args:
         field: negative inside.
@@ -171,14 +172,16 @@ def _bisect(field: Field, inner: NDArray[np.float64], outer: NDArray[np.float64]
         inner, outer = np.where(is_inside, middle, inner), np.where(is_inside, outer, middle)
     low, high = field(inner), field(outer)
     fraction = np.divide(-low, high - low, out=np.full_like(low, 0.5), where=(low < 0) & (high >= 0))
-    return inner + fraction[:, None] * (outer - inner)
+    crossing: NDArray[np.float64] = inner + fraction[:, None] * (outer - inner)
+    return crossing
 
 
 def _normals(field: Field, points: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """(m, 3) unit gradients; zero where the field has none."""
     gradient = _gradient(field, points, step)
     length = np.linalg.norm(gradient, axis=1, keepdims=True)
-    return np.divide(gradient, length, out=np.zeros_like(gradient), where=length > 0)
+    unit: NDArray[np.float64] = np.divide(gradient, length, out=np.zeros_like(gradient), where=length > 0)
+    return unit
 
 
 def _gradient(field: Field, points: NDArray[np.float64], step: float) -> NDArray[np.float64]:
@@ -199,7 +202,7 @@ def _place_vertices(
     p, n = np.repeat(crossings, 4, axis=0), np.repeat(normals, 4, axis=0)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(members, values, count)
+        return np.bincount(members, values, count).astype(np.float64)
 
     size = total(np.ones(len(members)))
     centre = np.stack([total(p[:, a]) for a in range(3)], axis=1) / size[:, None]

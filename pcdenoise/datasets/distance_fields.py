@@ -33,7 +33,8 @@ def box(half: ArrayLike) -> Field:
 
     def field(x: NDArray[np.float64]) -> NDArray[np.float64]:
         q = np.abs(x) - extent
-        return np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)
+        value: NDArray[np.float64] = np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)
+        return value
 
     return field
 
@@ -50,7 +51,8 @@ def frustum(bottom: float, top: float, half_height: float) -> Field:
 
     def field(x: NDArray[np.float64]) -> NDArray[np.float64]:
         side = np.hypot(x[:, 0], x[:, 1]) - 0.5 * (bottom + top) - slope * x[:, 2]
-        return np.maximum(scale * side, np.abs(x[:, 2]) - half_height)
+        value: NDArray[np.float64] = np.maximum(scale * side, np.abs(x[:, 2]) - half_height)
+        return value
 
     return field
 
@@ -77,7 +79,7 @@ def capsules(starts: ArrayLike, ends: ArrayLike, start_radii: ArrayLike, end_rad
     return lambda x: _capsules(x, a, d, ra, dr, fillet)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _capsules(x, a, d, ra, dr, fillet):  # type: ignore[no-untyped-def]
     values = np.empty(len(x))
     for i in range(len(x)):
@@ -106,7 +108,9 @@ def rod(start: ArrayLike, end: ArrayLike, radius: float) -> Field:
     def field(x: NDArray[np.float64]) -> NDArray[np.float64]:
         d = x - 0.5 * (a + b)
         along = d @ direction
-        return np.maximum(np.linalg.norm(d - along[:, None] * direction, axis=1) - radius, np.abs(along) - half)
+        across = np.linalg.norm(d - along[:, None] * direction, axis=1)
+        value: NDArray[np.float64] = np.maximum(across - radius, np.abs(along) - half)
+        return value
 
     return field
 
@@ -140,7 +144,10 @@ def tube(curve: NDArray[np.float64], radii: NDArray[np.float64]) -> Field:
         i = tree.query(x)[1]
         d = x - curve[i]
         along = np.clip(np.einsum("ij,ij->i", d, tangents[i]), -0.5 * chord[i], 0.5 * chord[i])
-        return np.linalg.norm(d - along[:, None] * tangents[i], axis=1) - radii[i] - along * slopes[i]
+        value: NDArray[np.float64] = (
+            np.linalg.norm(d - along[:, None] * tangents[i], axis=1) - radii[i] - along * slopes[i]
+        )
+        return value
 
     return field
 
@@ -160,11 +167,12 @@ def gaussian_blobs(centres: NDArray[np.float64], widths: NDArray[np.float64], le
 
 
 def gyroid(frequency: float, offset: float) -> Field:
-    """`(sin u cos v + sin v cos w + sin w cos u - offset) / (1.5 f)` with `(u, v, w) = f x`: a triply periodic surface."""
+    """A triply periodic surface: `(sin u cos v + sin v cos w + sin w cos u - offset) / (1.5 f)`, `(u, v, w) = f x`."""
 
     def field(x: NDArray[np.float64]) -> NDArray[np.float64]:
         s, c = np.sin(frequency * x), np.cos(frequency * x)
-        return (np.einsum("ij,ij->i", s, c[:, [1, 2, 0]]) - offset) / (1.5 * frequency)
+        value: NDArray[np.float64] = (np.einsum("ij,ij->i", s, c[:, [1, 2, 0]]) - offset) / (1.5 * frequency)
+        return value
 
     return field
 

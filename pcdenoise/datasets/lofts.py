@@ -1,4 +1,4 @@
-"""Closed triangle meshes built directly, for parts too thin or too exact for a grid: prisms, lathed parts, shells, hulls."""
+"""Closed triangle meshes built directly, for parts too thin for a grid: prisms, lathed parts, shells, hulls."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def loft(rings: NDArray[np.float64], cap: NDArray[np.int64] | None) -> Mesh:
 def extruded(
     profile: NDArray[np.float64], heights: NDArray[np.float64], scales: NDArray[np.float64], twists: NDArray[np.float64]
 ) -> Mesh:
-    """A simple counter-clockwise profile (m, 2) repeated at heights (r,), scaled by scales (r,) and turned by twists (r,) [rad]."""
+    """A simple counter-clockwise profile (m, 2) at heights (r,), scaled by scales (r,), turned by twists (r,) [rad]."""
     c, s = np.cos(twists)[:, None], np.sin(twists)[:, None]
     x, y = profile[:, 0], profile[:, 1]
     flat = np.stack([c * x - s * y, s * x + c * y], axis=2) * scales[:, None, None]
@@ -123,7 +123,7 @@ def joined(*meshes: Mesh) -> Mesh:
 
 
 def subdivided(mesh: Mesh, least: int) -> Mesh:
-    """Cut each triangle into four at its edge midpoints until there are at least `least`; the surface stays the same."""
+    """Cut triangles into four at their edge midpoints until there are at least `least`; the surface stays the same."""
     vertices, faces = mesh
     while len(faces) < least:
         edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)

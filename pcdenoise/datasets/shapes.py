@@ -1,7 +1,7 @@
 """Procedural shapes: any number of closed surfaces for training, drawn from a seed, without a download.
 
-`make_shape(seed)` walks through `FAMILIES` in turn: solids with sharp edges, thin walls, rods, holes and freeform surfaces.
-Radii, widths and positions in the families are relative to a shape of about unit radius; the result is normalised afterwards.
+`make_shape(seed)` walks through `FAMILIES` in turn: solids with sharp edges, thin walls, rods, holes and freeforms.
+Lengths in the families are relative to a shape of about unit radius; the result is normalised afterwards.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,11 @@ from scipy.spatial.transform import Rotation
 from pcdenoise.datasets import distance_fields as df
 from pcdenoise.datasets import lofts
 from pcdenoise.datasets.contouring import Field, Mesh, dual_contour, sample_grid
+from pcdenoise.datasets.unit_sphere import unit_sphere
 from pcdenoise.errors import InputError, UsageError
 
+VERSION = 1
+"""To be raised whenever a seed comes to mean another shape: caches of sampled shapes are keyed by it."""
 LEAST_FACES, MOST_FACES = 5_000, 40_000
 MOST_RAGGED = 0.002
 """Largest share of the area that may lie off the surface by more than a fifth of a cell."""
@@ -51,18 +54,6 @@ def make_shape(seed: int, family: str | None = None) -> Mesh:
         return unit_sphere(vertices @ _rotation(rng).T), faces
 
 
-def unit_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (n, 3) moved and scaled: bounding-box midpoint 0, largest radius 1."""
-    centre, radius = bounding_sphere(points)
-    return (points - centre) / radius
-
-
-def bounding_sphere(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Midpoint of the bounding box (3,) and the largest distance of a point from it, in the unit of the points."""
-    centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
-    return centre, float(np.linalg.norm(points - centre, axis=1).max())
-
-
 def _without_crumbs(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
     """Drop connected components with less than 2 % of the faces, and vertices that no face uses."""
     a, b = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
@@ -74,7 +65,7 @@ def _without_crumbs(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> 
 
 
 def _contoured(field: Field, detail: float = 0.15, faces: int = 20_000) -> Mesh:
-    """Mesh a field of about unit size with about `faces` triangles, finer where `detail`, the thinnest part, asks for it."""
+    """Mesh a field of about unit size with about `faces` triangles, or more where `detail`, the thinnest part, asks."""
     coarse = min(0.08, detail)
     lower, shape = np.full(3, -1.8), np.full(3, int(np.ceil(3.6 / coarse)) + 1)
     inside = sample_grid(field, lower, shape, coarse) < 0
@@ -85,7 +76,7 @@ def _contoured(field: Field, detail: float = 0.15, faces: int = 20_000) -> Mesh:
     # A surface of area A crosses on average 1.5 A / cell^2 grid edges, each of which becomes two triangles.
     crossings = sum(int(np.count_nonzero(np.diff(inside, axis=axis))) for axis in range(3))
     cell = min(coarse * np.sqrt(2 * crossings / faces), 0.5 * detail)
-    cell = max(cell, coarse * np.sqrt(2 * crossings / (0.9 * MOST_FACES)))
+    cell = max(cell, coarse * np.sqrt(2 * crossings / (0.75 * MOST_FACES)))
     vertices, triangles = dual_contour(field, low, high, cell)
     corners = vertices[triangles]
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
@@ -104,10 +95,11 @@ def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _harmonics(t: NDArray[np.float64], terms: int, decay: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """`sum_k k^-decay (a_k cos k t + b_k sin k t)` with normal coefficients, shape of t: a smooth periodic random function."""
+    """A smooth random function of period 2 pi: `sum_k k^-decay (a_k cos k t + b_k sin k t)`, normal a and b."""
     k = np.arange(1, terms + 1)
     a, b = rng.standard_normal((2, terms)) / k**decay
-    return np.cos(t[..., None] * k) @ a + np.sin(t[..., None] * k) @ b
+    values: NDArray[np.float64] = np.cos(t[..., None] * k) @ a + np.sin(t[..., None] * k) @ b
+    return values
 
 
 def _noise(rng: np.random.Generator, frequency: float, amplitude: float, terms: int = 16) -> Field:
@@ -277,7 +269,7 @@ def polyhedra(rng: np.random.Generator) -> Mesh:
     turned = np.stack([np.cos(angles + np.pi / n), np.sin(angles + np.pi / n), np.zeros(n)], axis=1) * rng.uniform(
         0.4, 1
     )
-    return lofts.hull(np.concatenate([ring, turned + [0, 0, tall]]))
+    return lofts.hull(np.concatenate([ring, turned + np.array([0, 0, tall])]))
 
 
 def plates(rng: np.random.Generator) -> Mesh:
@@ -411,27 +403,15 @@ def _refined(outline: NDArray[np.float64], longest: float) -> NDArray[np.float64
 def _rolled_profile(rng: np.random.Generator) -> NDArray[np.float64]:
     """(m, 2) the cross section of an L, T, U, I or cross beam of wall thickness t, counter-clockwise."""
     w, h, t = rng.uniform(0.5, 0.9), rng.uniform(0.6, 1), rng.uniform(0.1, 0.25)
-    s = t / 2
+    s, e, g = t / 2, h - t, w - t  # half the web, and the inner sides of the flanges
+    i_right = [(-w, -h), (w, -h), (w, -e), (s, -e), (s, e), (w, e)]
+    plus_right = [(-s, -h), (s, -h), (s, -s), (w, -s), (w, s), (s, s)]
     outlines = {
-        "L": [(-w, -h), (w, -h), (w, -h + t), (-w + t, -h + t), (-w + t, h), (-w, h)],
-        "T": [(-s, -h), (s, -h), (s, h - t), (w, h - t), (w, h), (-w, h), (-w, h - t), (-s, h - t)],
-        "U": [(-w, -h), (w, -h), (w, h), (w - t, h), (w - t, -h + t), (-w + t, -h + t), (-w + t, h), (-w, h)],
-        "I": [(-w, -h), (w, -h), (w, -h + t), (s, -h + t), (s, h - t), (w, h - t)]
-        + [(w, h), (-w, h), (-w, h - t), (-s, h - t), (-s, -h + t), (-w, -h + t)],
-        "+": [
-            (-s, -h),
-            (s, -h),
-            (s, -s),
-            (w, -s),
-            (w, s),
-            (s, s),
-            (s, h),
-            (-s, h),
-            (-s, s),
-            (-w, s),
-            (-w, -s),
-            (-s, -s),
-        ],
+        "L": [(-w, -h), (w, -h), (w, -e), (-g, -e), (-g, h), (-w, h)],
+        "T": [(-s, -h), (s, -h), (s, e), (w, e), (w, h), (-w, h), (-w, e), (-s, e)],
+        "U": [(-w, -h), (w, -h), (w, h), (g, h), (g, -e), (-g, -e), (-g, h), (-w, h)],
+        "I": i_right + [(-x, -y) for x, y in i_right],
+        "+": plus_right + [(-x, -y) for x, y in plus_right],
     }
     return np.array(outlines[str(rng.choice(list(outlines)))])
 
@@ -515,18 +495,18 @@ def creatures(rng: np.random.Generator) -> Mesh:
     limbs = [
         (belly, chest, rng.uniform(0.2, 0.34), rng.uniform(0.18, 0.3)),
         (chest, neck, 0.17, 0.11),
-        (neck, neck + [0.25, 0, -0.08], 0.15, 0.09),
+        (neck, neck + np.array([0.25, 0, -0.08]), 0.15, 0.09),
     ]
     reach, splay = rng.uniform(0.5, 0.8), rng.uniform(0, 0.15)
     for x in (-0.45, 0.4):
         for side in (-1, 1):
             hip = np.array([x, 0.14 * side, -0.05])
             knee = np.array([x + rng.uniform(-0.12, 0.12), (0.16 + splay) * side, -0.5 * reach])
-            foot = knee + [rng.uniform(-0.12, 0.12), splay * side, -0.5 * reach]
+            foot = knee + np.array([rng.uniform(-0.12, 0.12), splay * side, -0.5 * reach])
             limbs += [(hip, knee, 0.13, 0.085), (knee, foot, 0.085, 0.07)]
     for side in (-1, 1):
-        tip = neck + [rng.uniform(-0.2, 0.1), rng.uniform(0.1, 0.3) * side, rng.uniform(0.15, 0.4)]
-        limbs.append((neck + [0, 0.06 * side, 0.08], tip, 0.06, 0.04))
+        tip = neck + np.array([rng.uniform(-0.2, 0.1), rng.uniform(0.1, 0.3) * side, rng.uniform(0.15, 0.4)])
+        limbs.append((neck + np.array([0, 0.06 * side, 0.08]), tip, 0.06, 0.04))
     if rng.random() < 0.7:
         limbs.append((belly, np.array([-0.9, rng.uniform(-0.2, 0.2), rng.uniform(-0.3, 0.5)]), 0.1, 0.05))
     starts, ends, start_radii, end_radii = (np.array(column) for column in zip(*limbs, strict=True))
