@@ -95,6 +95,8 @@ def write(cloud: PointCloud, path: Path) -> None:
         if layout is not None and same_rows
         else laspy.ScaleAwarePointRecord.zeros(len(cloud), header=header)
     )
+    if layout is None:
+        record["return_number"] = record["number_of_returns"] = np.ones(len(cloud), np.uint8)
     for axis, coordinates in zip("xyz", cloud.points.T, strict=True):
         record[axis.upper()] = _integers(record, header, axis, coordinates, same_rows)
     pairs = columns.spread(PointCloud(cloud.points, attributes), _wanted(attributes, header, layout), _legal)[3:]

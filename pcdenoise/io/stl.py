@@ -18,11 +18,10 @@ from pcdenoise.errors import InputError
 from pcdenoise.io import columns, table
 
 _FACET = np.dtype([("normal", "<f4", (3,)), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-_ASCII_FACET = re.compile(
-    rb"facet\s+normal\s+(\S+\s+\S+\s+\S+)\s+outer\s+loop\s+vertex\s+(\S+\s+\S+\s+\S+)\s+"
-    rb"vertex\s+(\S+\s+\S+\s+\S+)\s+vertex\s+(\S+\s+\S+\s+\S+)\s+endloop\s+endfacet",
-    re.IGNORECASE,
-)
+_WORDS = b"facet normal . . . outer loop vertex . . . vertex . . . vertex . . . endloop endfacet".split()
+_KEYWORDS = [i for i, word in enumerate(_WORDS) if word != b"."]
+_BROKEN = "the facet that begins here is incomplete or not made of numbers; copy or export the file again"
+_NUMBERS = [i for i, word in enumerate(_WORDS) if word == b"."]
 
 
 @dataclass(frozen=True)
@@ -122,30 +121,31 @@ def _layout(cloud: PointCloud) -> StlLayout:
 
 
 def _read_ascii(data: bytes) -> tuple[bytes, NDArray[Any], NDArray[Any], NDArray[np.uint16]]:
-    found = _ASCII_FACET.findall(data)
-    announced = len(re.findall(rb"\bfacet\s", data, re.IGNORECASE))
-    if len(found) != announced:
-        line = _first_bad_line(data)
-        raise InputError(f"line {line}: {announced - len(found)} facets are incomplete; copy or export the file again")
-    if not re.search(rb"endsolid", data[-4096:], re.IGNORECASE):
-        raise InputError("the file does not end with 'endsolid'; it is cut off, copy or export it again")
-    if not found:
-        raise InputError("there is no facet; export the file again")
-    try:
-        values = np.array([b" ".join(facet).split() for facet in found]).astype(np.float64).reshape(-1, 4, 3)
-    except ValueError as error:
-        raise InputError(f"a facet holds text where a number should be ({error}); correct that line") from None
     header = data.lstrip().split(b"\n", 1)[0].rstrip()
-    return header, values[:, 0], values[:, 1:], np.zeros(len(found), np.uint16)
+    if not re.search(rb"endsolid[^\n]*\s*\Z", data[-4096:], re.IGNORECASE):
+        raise InputError("the file does not end with 'endsolid'; it is cut off, copy or export it again")
+    words = np.array(re.sub(rb"(?mi)^[ \t]*(end)?solid\b.*$", b"", data).split())
+    complete = len(words) // len(_WORDS)
+    facets = words[: complete * len(_WORDS)].reshape(complete, len(_WORDS))
+    right = (np.char.lower(facets[:, _KEYWORDS]) == np.array(_WORDS)[_KEYWORDS]).all(axis=1)
+    if not right.all() or len(words) % len(_WORDS):
+        raise InputError(f"line {_line(data, int((~right).argmax()) if not right.all() else complete)}: {_BROKEN}")
+    try:
+        values = facets[:, _NUMBERS].astype(np.float64).reshape(-1, 4, 3)
+    except ValueError as error:
+        wrong = next(i for i, facet in enumerate(facets) if not all(map(_is_number, facet[_NUMBERS])))
+        raise InputError(f"line {_line(data, wrong)}: {_BROKEN} ({error})") from None
+    return header, values[:, 0], values[:, 1:], np.zeros(len(values), np.uint16)
 
 
-def _first_bad_line(data: bytes) -> int:
-    end = 0
-    for match in _ASCII_FACET.finditer(data):
-        if re.search(rb"\bfacet\s", data[end : match.start()], re.IGNORECASE):
-            break
-        end = match.end()
-    return data[:end].count(b"\n") + 2
+def _is_number(word: bytes) -> bool:
+    return table.is_number(word.decode("latin-1"))
+
+
+def _line(data: bytes, facet: int) -> int:
+    """The line on which a facet begins, counting facets from 0."""
+    starts = [found.start() for found in re.finditer(rb"(?i)\bfacet\s+normal", data)]
+    return data[: starts[min(facet, len(starts) - 1)] if starts else 0].count(b"\n") + 1
 
 
 def _merge(places: NDArray[Any]) -> NDArray[np.int64]:

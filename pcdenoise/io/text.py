@@ -32,6 +32,9 @@ _SEPARATORS: tuple[tuple[str | None, str], ...] = (
     (None, ","),
 )
 
+_GRID_ROW = re.compile(rb"[ \t]*(?:0|1[ \t]+\d+)\s*")
+_RANGE_GRID = re.compile(rb"(?m)(?:^[ \t]*(?:0|1[ \t]+\d+)[ \t\r]*(?:\n|\Z))+\Z")
+
 
 @dataclass(frozen=True)
 class TextLayout:
@@ -46,6 +49,8 @@ class TextLayout:
         joint: what stands between two values.
         newline, encoding: of the file.
         places: what each column is.
+        trailer: a range grid behind the rows, as it was.
+        rows: how many there were.
     """
 
     suffix: str
@@ -57,6 +62,8 @@ class TextLayout:
     newline: str = "\n"
     encoding: str = "utf-8"
     places: tuple[columns.Column, ...] = ()
+    trailer: bytes = b""
+    rows: int = 0
 
 
 def read(path: Path) -> PointCloud:
@@ -65,14 +72,18 @@ def read(path: Path) -> PointCloud:
     preamble, row, start = _preamble(data, encoding)
     separator, decimal = _sniff(row)
     header, names = _header(preamble, separator, len(_split(row, separator)))
+    body, trailer = _split_range_grid(data[start:])
     found = table.parse(
-        data[start:],
+        body,
         separator=separator,
         decimal=decimal,
         first_line=len(preamble) + 1,
         numbers=(0, 1, 2) if names is None else _coordinates(names),
         encoding=encoding,
     )
+    if trailer and not np.array_equal(_grid_indices(trailer), np.arange(len(found[0]))):
+        line = len(preamble) + body.count(b"\n") + 1
+        raise InputError(f"from line {line} on the rows are shorter than the first; give every row the same length")
     if names is None and len(found) > 3 and found[-1].dtype.kind == "U" and not (found[-1] != "").any():
         found.pop()
     count = next((i for i, line in enumerate(preamble) if _is_count(line)), None)
@@ -98,6 +109,8 @@ def read(path: Path) -> PointCloud:
         "\r\n" if data[start:].split(b"\n", 1)[0].endswith(b"\r") else "\n",
         encoding,
         tuple(places),
+        trailer,
+        len(points),
     )
     return PointCloud(points, attributes, {"text_layout": layout})
 
@@ -132,6 +145,8 @@ def write(cloud: PointCloud, path: Path) -> None:
         for part in table.rows(values, layout.joint, layout.decimal):
             part = part if encoding == "utf-8" else part.decode().encode(encoding, "replace")
             file.write(part if layout.newline == "\n" else part.replace(b"\n", b"\r\n"))
+        if layout.rows == len(cloud):
+            file.write(layout.trailer)
 
 
 def _decodable(data: bytes) -> tuple[bytes, str]:
@@ -183,6 +198,17 @@ def _shown(line: str) -> str:
 def _coordinates(names: Sequence[str]) -> tuple[int, ...]:
     lower = [name.lower() for name in names]
     return tuple(lower.index(axis) for axis in "xyz")
+
+
+def _split_range_grid(body: bytes) -> tuple[bytes, bytes]:
+    """Cut off the range grid of a Stanford scan: one row per pixel, `0`, or `1` and the number of its point."""
+    last = body.rstrip().rsplit(b"\n", 1)[-1]
+    found = _RANGE_GRID.search(body) if _GRID_ROW.fullmatch(last) else None
+    return (body, b"") if found is None else (body[: found.start()], body[found.start() :])
+
+
+def _grid_indices(grid: bytes) -> NDArray[np.int64]:
+    return np.array([int(number) for number in re.findall(rb"(?m)^[ \t]*1[ \t]+(\d+)", grid)], dtype=np.int64)
 
 
 def _sniff(row: str) -> tuple[str | None, str]:
