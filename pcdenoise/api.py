@@ -17,6 +17,7 @@ from pcdenoise.config import instantiate
 from pcdenoise.denoisers.learned import LearnedDenoiser
 from pcdenoise.errors import InputError, ModelError, UsageError
 from pcdenoise.geometry.frame import Frame
+from pcdenoise.geometry.neighbours import knn
 from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.geometry.rotations import random_rotation
 
@@ -257,3 +258,86 @@ def _distinct(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     inverse = np.empty(len(points), dtype=np.intp)
     inverse[order] = rank[np.cumsum(fresh) - 1]
     return points[np.sort(firsts)], inverse
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What can be said of a cloud without changing it. Lengths are in the cloud's own unit.
+
+    Attributes:
+        points: rows.
+        not_finite: rows with NaN or infinity.
+        duplicates: rows that repeat the position of an earlier row.
+        attributes: name -> type and shape of a row.
+        lower, upper: corners of the bounding box of the finite rows.
+        unit_guess: what the unit may be, from size and position alone.
+        spacing: typical distance of neighbours.
+        noise: blind estimate per coordinate.
+        outlier_share: share of the points whose 8th neighbour is over 3 times as far as it is for their neighbours.
+        advice: what `denoise` would do.
+    """
+
+    points: int
+    not_finite: int
+    duplicates: int
+    attributes: dict[str, str]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    unit_guess: str
+    spacing: float
+    noise: float
+    outlier_share: float
+    advice: str
+
+
+def inspect(cloud: PointCloud, model: str | Path = "auto") -> Inspection:
+    """Measure a cloud.
+
+    Raises:
+        InputError: no finite point.
+    """
+    finite = cloud.points[cloud.finite]
+    if len(finite) == 0:
+        raise InputError("the cloud has no finite point; check how it was exported")
+    distinct, _ = _distinct(finite)
+    frame = Frame.of(distinct)
+    local = frame.to_local(distinct)
+    level = estimate_noise(local)
+    lower, upper = finite.min(axis=0), finite.max(axis=0)
+    denoiser = load_model(model)
+    if len(distinct) <= denoiser.neighbours:
+        advice = f"leave it unchanged: {len(distinct)} distinct points are fewer than the network's neighbourhood"
+    elif _passes(level) == 0:
+        advice = "leave it unchanged: no noise was found"
+    else:
+        advice = f"{_passes(level)} passes for a noise of {level:.2f} spacings"
+    return Inspection(
+        points=len(cloud),
+        not_finite=len(cloud) - len(finite),
+        duplicates=len(finite) - len(distinct),
+        attributes={name: f"{a.dtype} {'x'.join(map(str, a.shape[1:]))}".strip() for name, a in cloud.attributes.items()},
+        lower=tuple(map(float, lower)),
+        upper=tuple(map(float, upper)),
+        unit_guess=_unit_guess(lower, upper),
+        spacing=frame.scale if len(distinct) > 1 else 0.0,
+        noise=level * frame.scale,
+        outlier_share=_outlier_share(local),
+        advice=advice,
+    )
+
+
+def _unit_guess(lower: NDArray[np.float64], upper: NDArray[np.float64]) -> str:
+    size, far = float((upper - lower).max()), float(np.abs([lower, upper]).max())
+    if far > 1e5 and size < 1e5:
+        return "metres in a projected coordinate system"
+    if size <= 2.5:
+        return "metres, or a normalised shape"
+    return "metres" if size < 300 else "millimetres"
+
+
+def _outlier_share(points: NDArray[np.float64], k: int = 8) -> float:
+    if len(points) <= k:
+        return 0.0
+    distances, indices = knn(points, k)
+    reach = distances[:, -1]
+    return float((reach > 3 * np.median(reach[indices], axis=1)).mean())

@@ -1,0 +1,80 @@
+import numba
+import pytest
+import torch
+
+from pcdenoise.kernels.gather_max import gather_max, gather_max_reference
+
+
+def problem(n=50, m=60, k=7, channels=20, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    h = torch.randn(m, channels, dtype=dtype, generator=generator, requires_grad=True)
+    idx = torch.randint(m, (n, k), generator=generator, dtype=torch.int32)
+    edges = torch.randn(n, k, 4, dtype=dtype, generator=generator, requires_grad=True)
+    weight = torch.randn(4, channels, dtype=dtype, generator=generator, requires_grad=True)
+    return h, idx, edges, weight
+
+
+def test_known_answer():
+    h = torch.tensor([[0.0, 10.0], [1.0, 5.0]])
+    idx = torch.tensor([[0, 1]], dtype=torch.int32)
+    edges = torch.tensor([[[1.0, 0, 0, 0], [0, 0, 0, 2.0]]])
+    weight = torch.tensor([[3.0, 0], [0, 0], [0, 0], [0.5, 4.0]])
+    # neighbour 0: (0 + 3, 10 + 0); neighbour 1: (1 + 1, 5 + 8)
+    assert gather_max(h, idx, edges, weight).tolist() == [[3.0, 13.0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_the_reference_with_gradients(dtype):
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    ours, theirs = problem(dtype=dtype), problem(dtype=dtype)
+    a, b = gather_max(*ours), gather_max_reference(*theirs)
+    torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+    scale = torch.randn(a.shape, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    (a * scale).sum().backward()
+    (b * scale).sum().backward()
+    for mine, reference in zip(ours, theirs, strict=True):
+        if mine.requires_grad:
+            torch.testing.assert_close(mine.grad, reference.grad, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+def test_gradcheck():
+    h, idx, edges, weight = problem(n=6, m=8, k=3, channels=5)
+    assert torch.autograd.gradcheck(lambda *values: gather_max(values[0], idx, *values[1:]), (h, edges, weight))
+
+
+def test_no_gradient_path_gives_the_same_bits():
+    values = problem(dtype=torch.float32)
+    with torch.no_grad():
+        free = gather_max(*values)
+    assert torch.equal(free, gather_max(*values).detach())
+
+
+def test_of_equal_maxima_the_first_neighbour_gets_the_gradient():
+    h = torch.zeros(3, 1, requires_grad=True)
+    idx = torch.tensor([[2, 1, 0]], dtype=torch.int32)
+    gather_max(h, idx, torch.zeros(1, 3, 4), torch.zeros(4, 1)).sum().backward()
+    assert h.grad.flatten().tolist() == [0, 0, 1]
+
+
+def test_same_bits_at_any_thread_count():
+    before = numba.get_num_threads()
+    results = []
+    try:
+        for threads in {1, before}:
+            numba.set_num_threads(threads)
+            values = problem(n=3000, m=3000, k=16, channels=48, dtype=torch.float32)
+            out = gather_max(*values)
+            out.square().sum().backward()
+            results.append([out.detach(), *(v.grad for v in values if v.requires_grad)])
+    finally:
+        numba.set_num_threads(before)
+    if before == 1:
+        pytest.skip("one thread only: nothing to compare")
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.gpu
+def test_on_cuda_equals_the_cpu():
+    values = problem(dtype=torch.float32)
+    on_gpu = gather_max(*(v.detach().cuda() for v in values)).cpu()
+    torch.testing.assert_close(on_gpu, gather_max(*values).detach(), rtol=1e-5, atol=1e-5)
