@@ -33,8 +33,8 @@ class Camera:
     def facing(cls, points: NDArray[np.float64], width: int, height: int, margin: float = 0.04) -> "Camera":
         """A three-quarter view that fits all but the outermost points of a cloud.
 
-        Depth images in their sensor's frame (everything within 45 degrees of +z) are seen from the sensor; flat
-        clouds obliquely from above, z up; all others along their thinnest side, z up where that is possible.
+        Depth images in their sensor's frame (everything within 45 degrees of +z) are seen from the sensor; terrain
+        obliquely from above, z up; all else along its thinner side, with that of y and z up on which it stands wider.
 
         Args:
             points: (n, 3); rows that are not finite are ignored.
@@ -96,7 +96,7 @@ def _directions(
         return _axes(forward=z, up=-y, azimuth=-12, elevation=8), x
     if extent[2] < 0.5 * extent[:2].max() and _relief(points, extent) < RELIEF:
         return _axes(forward=y, up=z, azimuth=25, elevation=40), x
-    if _footing(points, 1) > 2 * _footing(points, 2):
+    if _footing(points, 1) > 1.05 * _footing(points, 2):
         forward, up, section = (-z, y, x) if extent[2] <= 1.1 * extent[0] else (-x, y, z)
     else:
         forward, up, section = (y, z, x) if extent[1] <= 1.1 * extent[0] else (-x, z, y)
@@ -106,10 +106,11 @@ def _directions(
 def _footing(points: NDArray[np.float64], up: int) -> float:
     """How much of its own width and length a cloud stands on, if axis `up` is up."""
     height = points[:, up]
-    lowest, highest = np.percentile(height, [0.1, 99.9])
+    lowest, highest = np.percentile(height, [1, 99])
     ground = np.delete(points, up, axis=1)
-    foot = ground[height <= lowest + 0.04 * (highest - lowest)]
-    return float(np.ptp(foot, axis=0).prod() / max(np.ptp(ground, axis=0).prod(), np.finfo(float).tiny))
+    foot = ground[height <= lowest + 0.05 * (highest - lowest)]
+    (foot_low, foot_high), (low, high) = (np.percentile(part, [2, 98], axis=0) for part in (foot, ground))
+    return float(np.prod(foot_high - foot_low) / max(np.prod(high - low), np.finfo(float).tiny))
 
 
 def _relief(points: NDArray[np.float64], extent: NDArray[np.float64], cells: int = 24) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import InputError, OutputError
 from pcdenoise.viewer.camera import Camera
+from pcdenoise.viewer.offscreen import fitting_point_size
 from pcdenoise.viewer.shading import CLAY, lit, rgb
 
 LIBRARIES = "on Debian or Ubuntu type: apt-get install libegl1 libgl1 libusb-1.0-0"
-GAP = 1.1  # from one cloud to the next, in widths of the first
+GAP = 1.1  # from one cloud to the next, in widths of the last
 
 
 def show(*clouds: PointCloud, title: str = "pcdenoise") -> None:
@@ -29,16 +30,16 @@ def show(*clouds: PointCloud, title: str = "pcdenoise") -> None:
     if not clouds or not all(cloud.finite.any() for cloud in clouds):
         raise InputError("there is no finite point to show; check the input file")
     open3d = _open3d()
-    first = Camera.facing(clouds[0].points, 1600, 900)
-    seen = clouds[0].points[first.sees(clouds[0].points)]
-    step = first.axes[0] * GAP * np.ptp(seen @ first.axes[0])
+    camera = Camera.facing(clouds[-1].points, 1600, 900)
+    seen = clouds[-1].points[camera.sees(clouds[-1].points)]
+    step = camera.axes[0] * GAP * np.ptp(seen @ camera.axes[0])
     shapes = []
     for place, cloud in enumerate(clouds):
         points = cloud.points[cloud.finite]
         colors = cloud.attributes.get("colors")
         paint = np.tile(CLAY, (len(points), 1)) if colors is None else rgb(colors)[cloud.finite]
-        shape = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points + place * step - first.eye))
-        shape.colors = open3d.utility.Vector3dVector(lit(points, points, paint, first))
+        shape = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points + place * step - camera.eye))
+        shape.colors = open3d.utility.Vector3dVector(lit(points, points, paint, camera))
         shapes.append(shape)
 
     window = open3d.visualization.Visualizer()
@@ -47,10 +48,11 @@ def show(*clouds: PointCloud, title: str = "pcdenoise") -> None:
     for shape in shapes:
         window.add_geometry(shape)
     window.get_render_option().light_on = False
-    window.get_render_option().point_size = 3.0
+    window.get_render_option().point_size = max(fitting_point_size(seen, camera) / 2, 2.0)
     view = window.get_view_control()
-    view.set_front(-first.axes[2])
-    view.set_up(-first.axes[1])
+    view.set_front(-camera.axes[2])
+    view.set_up(-camera.axes[1])
+    view.set_zoom(0.5)
     window.run()
     window.destroy_window()
 
