@@ -62,11 +62,11 @@ def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False)
         distances, indices = search(search.order, k)
         distances[search.order], indices[search.order] = distances.copy(), indices.copy()
     elif own:
-        tree = _tree(points)
-        distances, indices = _with_self(*_query(tree, points, k), np.arange(len(points)))
+        tree = build_tree(points)
+        distances, indices = _with_self(*query_tree(tree, points, k), np.arange(len(points)))
         _sort_ties(distances, indices)
     else:
-        distances, indices = _query(_tree(points), queries, k)
+        distances, indices = query_tree(build_tree(points), queries, k)
         _sort_ties(distances, indices)
     return distances.astype(points.dtype, copy=False), indices
 
@@ -80,13 +80,13 @@ class NeighbourSearch:
 
     def __init__(self, points: FloatArray) -> None:
         """Raises InputError where coordinates are not finite."""
-        self._tree = _tree(points)
+        self._tree = build_tree(points)
         self._points = points
         self.order: NDArray[np.int64] = np.asarray(self._tree.indices, dtype=np.int64)
 
     def __call__(self, rows: NDArray[np.integer[Any]], k: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """Distances (m, k) and indices (m, k) of the neighbours of `rows` (m,), as `knn` gives them; k < n."""
-        distances, indices = _without_self(*_query(self._tree, self._points[rows], k + 1), rows)
+        distances, indices = _without_self(*query_tree(self._tree, self._points[rows], k + 1), rows)
         _sort_ties(distances, indices)
         return distances, indices
 
@@ -98,14 +98,16 @@ def _sort_ties(distances: NDArray[np.float64], indices: NDArray[np.int32]) -> No
     indices[tied] = np.take_along_axis(indices[tied], rank, axis=1)
 
 
-def _tree(points: FloatArray) -> cKDTree:
+def build_tree(points: FloatArray) -> cKDTree:
+    """scipy's KD-tree, built the fast way; InputError if coordinates are not finite."""
     try:
         return cKDTree(points, balanced_tree=False)
     except ValueError as error:
         raise InputError(f"no neighbours to find: {error}; drop rows that are not finite") from None
 
 
-def _query(tree: cKDTree, queries: FloatArray, k: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def query_tree(tree: cKDTree, queries: FloatArray, k: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Distances and indices (m, k) of the nearest points in a tree; InputError if queries are not finite."""
     try:
         distances, indices = tree.query(queries, np.arange(1, k + 1), workers=-1)
     except ValueError as error:

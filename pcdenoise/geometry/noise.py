@@ -2,13 +2,35 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.spatial import cKDTree
 
-from pcdenoise.geometry.neighbours import knn
+from pcdenoise.errors import InputError
+from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
 
 SPACING_NEIGHBOURS = 8
 _SPACING_SAMPLE = 20_000
+
+_QUERIES = 1_000
+QUANTILE = 0.25
+_RESOLVED = 0.93
+# k: (gain, ceiling, sharpness) of `sheet_profile`, from tools/calibrate_noise.py
+_CALIBRATION: dict[int, tuple[float, float, float]] = {
+    16: (0.8044, 0.3188, 4.045),
+    24: (0.8604, 0.3471, 3.840),
+    36: (0.8929, 0.3672, 3.511),
+    54: (0.9169, 0.3819, 3.343),
+    80: (0.9327, 0.3927, 3.193),
+    120: (0.9460, 0.4019, 3.080),
+    180: (0.9561, 0.4084, 2.990),
+    270: (0.9644, 0.4143, 2.919),
+    400: (0.9710, 0.4214, 2.830),
+    600: (0.9760, 0.4296, 2.754),
+    900: (0.9805, 0.4394, 2.686),
+}
 
 
 def spacing(points: NDArray[np.float64]) -> float:
@@ -70,6 +92,162 @@ def local_spacing(
     own = distances[:, -1] / np.sqrt(distances.shape[1] / np.pi)
     around: NDArray[np.float64] = np.median(np.column_stack([own, own[indices]]), axis=1)
     return around
+
+
+def estimate_noise(points: NDArray[np.float64]) -> float:
+    """The standard deviation, per coordinate, of isotropic Gaussian noise on a sampled surface, from the cloud alone.
+
+    At 1,000 of the points the `k` nearest neighbours are taken, once around the point and again around its foot on
+    the quadric fitted to the first. `s_q = sqrt(|residuals|^2 / (k - 6))` is what a quadric over the plane of least
+    variance leaves of the second, and `r_q` is their radius. Noise wider than the ball looks like the ball: a noisy
+    plane leaves `r T_k(sigma / r)`, where `T_k` grows in proportion at first and ends at a ceiling (`sheet_profile`).
+    So the estimate at k is the sigma that solves
+
+        quantile_q( s_q / (r_q T_k(sigma / r_q)), 1/4 ) = 1.
+
+    The lower quarter, and not the mean, because edges, details, a second sheet and outliers can only add to `s_q`. Of
+    k = 16, 24, ... 900 the smallest counts whose ball is wide enough to tell sigma (`T_k` under 93 % of its ceiling):
+    the narrower the ball, the less of the shape is mistaken for noise.
+
+    It is accurate where some part of the surface is flat over three or four sigma. Parts thinner than that merge
+    with their other side, and the estimate then counts half their thickness as noise.
+
+    Args:
+        points: (n, 3), finite. Coincident points count once.
+
+    Returns:
+        A length in the unit of `points`; 0 for less than 17 different points, and for points on one line or plane.
+
+    Raises:
+        InputError: coordinates not finite.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if not np.isfinite(points).all():
+        raise InputError("coordinates are not finite; drop such rows before estimating the noise")
+    points = _distinct(points)
+    sigma = 0.0
+    if len(points) <= min(_CALIBRATION):
+        return sigma
+    points -= np.median(points, axis=0)
+    tree = build_tree(points)
+    queries = scattered(points, _QUERIES)
+    for k, shape in _CALIBRATION.items():
+        if k > min(_CALIBRATION) and k > len(points) // 4:
+            break
+        residual, radius = sheet_residuals(points, tree, queries, k)
+        sigma, resolved = _sheet_sigma(residual, radius, *shape)
+        if resolved:
+            break
+    return sigma
+
+
+def _distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The points without repetition, in lexicographic order."""
+    points = points[np.lexsort(points.T)]
+    first = np.ones(len(points), dtype=np.bool_)
+    first[1:] = (points[1:] != points[:-1]).any(axis=1)
+    return points[first]
+
+
+def sheet_profile(ratio: NDArray[np.float64], gain: float, ceiling: float, sharpness: float) -> NDArray[np.float64]:
+    """`T(sigma / r)`: lower quartile of residual / radius over balls of k neighbours on a noisy plane.
+
+        T(x) = ((gain x)^-p + ceiling^-p)^(-1/p)
+
+    In a thin sheet it is `gain x`, a quartile of a scaled chi distribution; a ball full of points leaves the
+    `ceiling`.
+    """
+    below: NDArray[np.float64] = gain * ratio / (1 + (gain * ratio / ceiling) ** sharpness) ** (1 / sharpness)
+    return below
+
+
+def _sheet_sigma(
+    residual: NDArray[np.float64], radius: NDArray[np.float64], gain: float, ceiling: float, sharpness: float
+) -> tuple[float, bool]:
+    """The sigma whose noisy plane leaves these residuals (m,) in balls of these radii (m,); whether they can tell."""
+    highest = 2.0 * float(np.median(radius))
+
+    def excess(sigma: float) -> float:
+        expected = radius * sheet_profile(sigma / radius, gain, ceiling, sharpness)
+        return float(np.quantile(residual / expected, QUANTILE)) - 1
+
+    lowest = 1e-9 * highest
+    if excess(lowest) <= 0:
+        return 0.0, True
+    if excess(highest) >= 0:
+        return highest, False
+    sigma = float(brentq(excess, lowest, highest, xtol=1e-6 * lowest, rtol=1e-6))
+    fullness = np.median(sheet_profile(sigma / radius, gain, ceiling, sharpness)) / ceiling
+    return sigma, bool(fullness <= _RESOLVED)
+
+
+def sheet_residuals(
+    points: NDArray[np.float64], tree: cKDTree, queries: NDArray[np.float64], k: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a quadric leaves of the `k` points around the foot of each query on the surface.
+
+    Args:
+        points: (n, 3), distinct, about the origin.
+        tree: the same points.
+        queries: (m, 3).
+        k: neighbours, more than 6.
+
+    Returns:
+        residual (m,), the root mean square with k - 6 degrees of freedom, and radius (m,), the distance of the k-th.
+    """
+    distances, indices = query_tree(tree, queries, k)
+    _, lift = _fit_quadrics(points, queries, distances[:, -1], indices)
+    distances, indices = query_tree(tree, queries + lift, k)
+    residual, _ = _fit_quadrics(points, queries + lift, distances[:, -1], indices)
+    return residual, distances[:, -1]
+
+
+@numba.njit(cache=True, parallel=True)
+def _fit_quadrics(points: Any, centres: Any, radii: Any, indices: Any) -> Any:
+    """Residual (m,) of z = x0 + x1 u + x2 v + x3 u^2 + x4 u v + x5 v^2 and the vectors (m, 3) from centre to foot.
+
+    (u, v, z) are the principal axes of the neighbourhood, z that of the least variance; lengths are taken in radii.
+    """
+    m, k = indices.shape
+    residual, lift = np.zeros(m), np.zeros((m, 3))
+    for q in numba.prange(m):
+        local = np.empty((k, 3))
+        mean = np.zeros(3)
+        for j in range(k):
+            for axis in range(3):
+                local[j, axis] = (points[indices[q, j], axis] - centres[q, axis]) / radii[q]
+                mean[axis] += local[j, axis] / k
+        covariance = np.zeros((3, 3))
+        for j in range(k):
+            for a in range(3):
+                for b in range(3):
+                    covariance[a, b] += (local[j, a] - mean[a]) * (local[j, b] - mean[b])
+        axes = np.linalg.eigh(covariance)[1]
+        normal, right, terms = np.zeros((6, 6)), np.zeros(6), np.ones((k, 6))
+        for j in range(k):
+            x, y, z = local[j]
+            for a in range(3):
+                local[j, a] = x * axes[0, a] + y * axes[1, a] + z * axes[2, a]
+            height, u, v = local[j]
+            terms[j, 1], terms[j, 2], terms[j, 3], terms[j, 4], terms[j, 5] = u, v, u * u, u * v, v * v
+            for a in range(6):
+                right[a] += terms[j, a] * height
+                for b in range(6):
+                    normal[a, b] += terms[j, a] * terms[j, b]
+        for a in range(6):
+            normal[a, a] += 1e-9 * k  # points on a line have no quadric: take the smallest
+        solution = np.linalg.solve(normal, right)
+        total = 0.0
+        for j in range(k):
+            left = local[j, 0]
+            for a in range(6):
+                left -= terms[j, a] * solution[a]
+            total += left * left
+        residual[q] = radii[q] * np.sqrt(total / (k - 6))
+        foot = radii[q] * min(1.0, max(-1.0, solution[0]))
+        for a in range(3):
+            lift[q, a] = foot * axes[a, 0]
+    return residual, lift
 
 
 def scattered(points: NDArray[np.float64], m: int) -> NDArray[np.float64]:
