@@ -41,12 +41,16 @@ def run(options: argparse.Namespace) -> None:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     )  # fmt: skip
     bar = Progress(*columns, console=console) if sys.stderr.isatty() else None
-    task: Any = bar.add_task("training", total=config["trainer"]["max_steps"]) if bar else None
+    task: Any = bar.add_task("reading the data set", total=None) if bar else None
+
+    def reading(done: int, of: int, name: str) -> None:
+        if bar:
+            bar.update(task, completed=done, total=of, description=f"reading {name}")
 
     def step(progress: Step, of: int) -> None:
         losses = " ".join(f"{value:.3f}" for value in progress.stage_losses)
         if bar:
-            bar.update(task, completed=progress.step, description=f"loss {losses}")
+            bar.update(task, completed=progress.step, total=of, description=f"loss {losses}")
         elif progress.step % config["log_every"] == 0:
             print(f"step {progress.step} of {of}: loss {losses}", file=sys.stderr, flush=True)
 
@@ -55,5 +59,5 @@ def run(options: argparse.Namespace) -> None:
         console.print(f"step {at}: {text}", highlight=False, soft_wrap=True)
 
     with bar or nullcontext():
-        best = train(config, Listener(lambda text: console.print(text, highlight=False), step, validated))
+        best = train(config, Listener(lambda text: console.print(text, highlight=False), reading, step, validated))
     print(f"best weights: {best}")

@@ -61,14 +61,8 @@ def write(cloud: PointCloud, path: str | os.PathLike[str], *, overwrite: bool = 
         OutputError: the file exists, the folder is missing or unwritable, the disk is full, or the format cannot
             hold these points.
     """
-    kind = _format(Path(path), OutputError)
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputError(f"{path} is a directory; name a file in it")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name or add --overwrite")
-    if not target.parent.is_dir():
-        raise OutputError(f"the folder {target.parent} does not exist; create it first")
+    target = check_target(path, overwrite=overwrite)
+    kind = _format(target, OutputError)
     if len(cloud) == 0:
         raise OutputError(f"there are no points to write to {path}")
     temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
@@ -87,6 +81,25 @@ def write(cloud: PointCloud, path: str | os.PathLike[str], *, overwrite: bool = 
         raise OutputError(f"{path}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Refuse a target that `write` would refuse, before any work is done for it; return it with links followed.
+
+    Raises:
+        OutputError: unknown suffix, a directory, an existing file, a folder that is missing or not writable.
+    """
+    _format(Path(path), OutputError)
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(f"{path} is a directory; name a file in it")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name or add --overwrite")
+    if not target.parent.is_dir():
+        raise OutputError(f"the folder {target.parent} does not exist; create it first")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"the folder {target.parent} is not writable; choose another or change its permissions")
+    return target
 
 
 def _format(path: Path, error: type[PcdenoiseError]) -> Format:

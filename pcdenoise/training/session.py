@@ -30,6 +30,7 @@ class Listener:
     """Who wants to know how the run goes; each may do nothing."""
 
     message: Callable[[str], None] = lambda text: None
+    reading: Callable[[int, int, str], None] = lambda done, of, name: None
     step: Callable[[Progress, int], None] = lambda progress, of: None
     validated: Callable[[int, dict[str, float]], None] = lambda step, figures: None
 
@@ -59,10 +60,9 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another output=FOLDER") from None
 
-    listener.message("reading the data set")
-    surfaces = instantiate(config["dataset"]).surfaces()
+    surfaces = instantiate(config["dataset"]).surfaces(listener.reading)
     if config["validation_dataset"]:
-        training, held_out = surfaces, instantiate(config["validation_dataset"]).surfaces()
+        training, held_out = surfaces, instantiate(config["validation_dataset"]).surfaces(listener.reading)
     else:
         held = int(config["holdout"])
         if not 0 < held < len(surfaces):
