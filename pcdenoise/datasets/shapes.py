@@ -291,7 +291,7 @@ def plates(rng: np.random.Generator) -> Mesh:
 
 def shells(rng: np.random.Generator) -> Mesh:
     """Curved sheets of constant small thickness: arch, spiral, dome, saddle, waves, helicoid."""
-    u, v = np.meshgrid(np.linspace(-1, 1, 61), np.linspace(-1, 1, 61), indexing="ij")
+    u, v = np.meshgrid(np.linspace(-1, 1, 181), np.linspace(-1, 1, 41), indexing="ij")
     kind, bend = rng.integers(6), rng.uniform(0.5, 1.4)
     if kind == 0:
         middle = np.stack([np.sin(bend * 2 * u), np.cos(bend * 2 * u), rng.uniform(0.4, 1.2) * v], axis=2)
@@ -357,18 +357,28 @@ def tori(rng: np.random.Generator) -> Mesh:
 
 
 def tubes(rng: np.random.Generator) -> Mesh:
-    """A tube of varying radius along a torus knot or a random closed curve."""
+    """A tube of varying radius along a torus knot or a random closed curve that keeps away from itself."""
     t = 2 * np.pi * np.arange(1200) / 1200
+    radii = rng.uniform(0.08, 0.14) * np.exp(0.2 * np.clip(_harmonics(t, 3, 1, rng), -1.5, 1.5))
     if rng.random() < 0.4:
         p, q = [(2, 3), (3, 2), (2, 5), (3, 4)][rng.integers(4)]
-        curve = np.stack(
-            [(1 + 0.4 * np.cos(q * t)) * np.cos(p * t), (1 + 0.4 * np.cos(q * t)) * np.sin(p * t), 0.5 * np.sin(q * t)],
-            axis=1,
-        )
+        ring = 1 + 0.4 * np.cos(q * t)
+        curve = unit_sphere(np.stack([ring * np.cos(p * t), ring * np.sin(p * t), 0.5 * np.sin(q * t)], axis=1))
     else:
-        curve = np.stack([_harmonics(t, 4, 1.3, rng) for _ in range(3)], axis=1)
-    radii = rng.uniform(0.09, 0.15) * np.exp(0.2 * np.clip(_harmonics(t, 3, 1, rng), -1.5, 1.5))
-    return _contoured(df.tube(unit_sphere(curve), radii), 0.1, 30_000)
+        curve = np.zeros((len(t), 3))
+        while _closest_approach(curve) < 2.1 * radii.max():
+            curve = unit_sphere(np.stack([_harmonics(t, 4, 1.3, rng) for _ in range(3)], axis=1))
+    return _contoured(df.tube(curve, radii), 0.1, 30_000)
+
+
+def _closest_approach(curve: NDArray[np.float64]) -> float:
+    """Least distance between points of a closed curve (m, 3) that are more than 0.5 apart along it; 0 if none are."""
+    length = np.cumsum(np.linalg.norm(np.diff(curve, axis=0, append=curve[:1]), axis=1))
+    points, along = curve[::5], length[::5]
+    apart = np.abs(along[:, None] - along)
+    apart = np.minimum(apart, length[-1] - apart)
+    distances = np.linalg.norm(points[:, None] - points, axis=2)[apart > 0.5]
+    return float(distances.min()) if len(distances) else 0.0
 
 
 def profiles(rng: np.random.Generator) -> Mesh:
