@@ -93,7 +93,8 @@ def _hide(points: NDArray[np.float64]) -> NDArray[np.float64]:
     spots = np.sin(9 * points[:, 0] + 2 * np.sin(5 * points[:, 1])) + np.sin(8 * points[:, 2] + 4 * points[:, 1])
     share = 1 / (1 + np.exp(-12 * (spots - 0.45)))
     cream, brown = np.array([0.94, 0.88, 0.78]), np.array([0.50, 0.30, 0.18])
-    return cream + share[:, None] * (brown - cream)
+    hide: NDArray[np.float64] = cream + share[:, None] * (brown - cream)
+    return hide
 
 
 DEMOS = (

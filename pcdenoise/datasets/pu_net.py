@@ -12,6 +12,7 @@ from pcdenoise.datasets.folder import read_mesh
 from pcdenoise.datasets.surfaces import RESOLUTIONS, Cloud, Progress, Surface, cached, content_hash
 from pcdenoise.datasets.unit_sphere import bounding_sphere
 from pcdenoise.errors import InputError
+from pcdenoise.geometry.triangles import point_to_mesh
 
 NEIGHBOURS = 16
 
@@ -115,29 +116,24 @@ def _surface(
             cloud = (cloud - centre) / radius
             clouds[n] = cloud.astype(np.float32), _plane_normals(cloud).astype(np.float32)
         return Surface(name, clouds)
-    vertices, faces = ((mesh[0] - centre) / radius).astype(np.float32), mesh[1].astype(np.int32)
+    vertices, faces = (mesh[0] - centre) / radius, mesh[1]
     for n, cloud in points.items():
         cloud = (cloud - centre) / radius
         normals, distances = _face_normals(vertices, faces, cloud)
         if not distances.mean() < 0.02:
             raise InputError(f"the {n} points of {name} do not lie on its mesh; use clouds and meshes of one origin")
-        clouds[n] = cloud.astype(np.float32), normals
-    return Surface(name, clouds, (vertices, faces) if keep_mesh else None)
+        clouds[n] = cloud.astype(np.float32), normals.astype(np.float32)
+    return Surface(name, clouds, (vertices.astype(np.float32), faces.astype(np.int32)) if keep_mesh else None)
 
 
 def _face_normals(
-    vertices: NDArray[np.float32], faces: NDArray[np.int32], points: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    vertices: NDArray[np.float64], faces: NDArray[np.int64], points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Unit normals (n, 3) of the nearest faces and the distances (n,) to them."""
-    import open3d
-
-    scene = open3d.t.geometry.RaycastingScene()
-    scene.add_triangles(open3d.core.Tensor.from_numpy(vertices), open3d.core.Tensor.from_numpy(faces.astype(np.uint32)))
-    query = points.astype(np.float32)
-    nearest = scene.compute_closest_points(open3d.core.Tensor.from_numpy(query))
-    normals = nearest["primitive_normals"].numpy()
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
-    return normals, np.linalg.norm(nearest["points"].numpy() - query, axis=1)
+    nearest = point_to_mesh(points, vertices, faces)
+    corners = vertices[faces[nearest.face]]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300), np.sqrt(nearest.squared)
 
 
 def _plane_normals(points: NDArray[np.float64]) -> NDArray[np.float64]:
