@@ -8,7 +8,7 @@ DEMO_CLOUD ?= $(firstword $(sort $(wildcard data/*.ply)))
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel constraints clean
+.PHONY: help setup demo test lint style types imports format wheel constraints clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,7 @@ $(READY): pyproject.toml constraints.txt tools/setup.sh
 	@touch $@
 
 demo: $(READY) ## clean a small noisy cloud and draw it before and after
+	$(if $(DEMO_CLOUD),,$(error there is no cloud in data/; name one: make demo DEMO_CLOUD=FILE.ply))
 	@mkdir -p demo
 	$(BIN)/pcdenoise denoise $(DEMO_CLOUD) -o demo/$(notdir $(DEMO_CLOUD)) --render demo/before_after.png --overwrite
 	@echo "The cleaned cloud is demo/$(notdir $(DEMO_CLOUD)), the picture demo/before_after.png"
@@ -27,10 +28,16 @@ demo: $(READY) ## clean a small noisy cloud and draw it before and after
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest
 
-lint: $(READY) ## style, types, import directions
+lint: style types imports ## style, types, import directions
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy
+
+imports: $(READY)
 	$(BIN)/lint-imports
 
 format: $(READY) ## let ruff mend what it can
