@@ -221,7 +221,7 @@ def denoise_with_report(
 
 def _passes(level: float) -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
-    return 0 if level < CLEAN else 3
+    return 0 if level < CLEAN else 2
 
 
 def _average(

@@ -48,7 +48,8 @@ class PatchSampler:
         core: share of the points, nearest to the patch's centre, that give loss.
         sigma: range of the noise, log-uniform, relative to the unit sphere.
         faint: share of the patches whose noise is drawn below that range, down to a fifth of its lower end.
-        estimate_error: standard deviation of the log of the noise estimate around the truth.
+        estimate_error: scale of the log of the noise estimate around the truth. It has heavy tails (Student's t with 2
+            degrees of freedom, at most a factor of 4), because noise varies over a scan and an estimate can be far off.
         seed: of everything drawn; batch `step` depends on `(seed, step)` alone.
     """
 
@@ -87,7 +88,7 @@ class PatchSampler:
         squared = ((noisy - centre) ** 2).sum(axis=1)
         chosen = np.argsort(squared)[: self.points]
         turn = random_rotation(rng)
-        estimate = sigma * math.exp(self.estimate_error * rng.standard_normal())
+        estimate = sigma * math.exp(np.clip(self.estimate_error * rng.standard_t(2), -math.log(4), math.log(4)))
         return {
             "noisy": (noisy[chosen] - centre) @ turn,
             "clean": (clean[chosen] - centre) @ turn,

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from pcdenoise.config import compose, config_dir, instantiate
+from pcdenoise.errors import UsageError
+
+CHOICES = [(path.parent.name, path.stem) for path in sorted(config_dir().glob("*/*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "name"), [c for c in CHOICES if c[0] not in ("experiment", "dataset", "sampler")])
+def test_every_training_choice_composes_and_instantiates(group, name):
+    config = compose("train", [f"{group}={name}"])
+    assert instantiate(config[group]) is not None
+
+
+@pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "dataset"])
+def test_every_dataset_composes_and_instantiates(name):
+    config = compose("train", [f"dataset={name}", *([] if name == "shapes" else ["dataset.root=nowhere"])])
+    assert hasattr(instantiate(config["dataset"]), "surfaces")
+
+
+@pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "sampler"])
+def test_every_sampler_composes_and_instantiates(name):
+    assert callable(instantiate(compose("denoise", [f"sampler={name}"])["sampler"]))
+
+
+@pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "experiment"])
+def test_every_experiment_composes(name):
+    config = compose("train", [f"experiment={name}", "train_meshes=a", "val_meshes=b"])
+    assert config["dataset"]["root"] == "a"
+
+
+def test_mistakes_are_usage_errors():
+    for words in (["dataset=nonsense"], ["trainer.nonsense=1"], ["dataset=pu_net"], ["a=b=["]):
+        with pytest.raises(UsageError):
+            compose("train", words)
+    for target in ("os.system", "pcdenoise.nowhere.X", "pcdenoise.cloud.Nothing"):
+        with pytest.raises(UsageError):
+            instantiate({"_target_": target})
+    with pytest.raises(UsageError, match="does not take"):
+        instantiate({"_target_": "pcdenoise.samplers.ascent.Ascent", "nonsense": 1})
+
+
+def test_nothing_but_pcdenoise_is_instantiated(tmp_path: Path):
+    victim = tmp_path / "victim"
+    victim.touch()
+    with pytest.raises(UsageError, match="outside pcdenoise"):
+        instantiate({"_target_": "os.remove", "path": str(victim)})
+    assert victim.exists()
