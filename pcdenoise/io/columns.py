@@ -164,14 +164,17 @@ def fits(values: Values, dtype: Any) -> bool:
         return True
     if values.dtype.kind not in "biuf" or dtype.kind not in "biuf":
         return False
+    if values.dtype.kind in "iu" and len(values):
+        low, high = int(values.min()), int(values.max())
+        if dtype.kind == "f":
+            return max(-low, high) <= 2 ** (np.finfo(dtype).nmant + 1)
+        return dtype.kind in "iu" and low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max
+    if values.dtype.kind == "f" and dtype.kind in "iu" and len(values):
+        limits = np.iinfo(dtype)
+        if not (np.isfinite(values).all() and values.min() >= limits.min and int(values.max()) <= limits.max):
+            return False
     with np.errstate(all="ignore"):
-        cast = values.astype(dtype)
-        if dtype.kind in "iu" and values.dtype.kind in "iuf" and len(values):
-            limits = np.iinfo(dtype)
-            low, high = values.min(), values.max()
-            if not (np.isfinite(low) and np.isfinite(high) and int(low) >= limits.min and int(high) <= limits.max):
-                return False
-        return bool(np.array_equal(cast, values, equal_nan=values.dtype.kind == "f"))
+        return bool(np.array_equal(values.astype(dtype), values, equal_nan=values.dtype.kind == "f"))
 
 
 def coordinate_type(coordinates: Values, source: Any) -> np.dtype[Any]:

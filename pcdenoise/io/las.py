@@ -116,6 +116,8 @@ def write(cloud: PointCloud, path: Path) -> None:
     las = laspy.LasData(header, record)
     with path.open("wb+") as file:
         las.write(file, do_compress=path.suffix.lower() == ".laz")
+    if path.suffix.lower() == ".laz" and "wavepacket_index" in set(header.point_format.dimension_names):
+        _check_wave_packets(path, record)
 
 
 def _prefer_unscaled(places: list[columns.Column], arrays: list[Values]) -> tuple[list[columns.Column], list[int]]:
@@ -207,3 +209,11 @@ def _extra_type(values: Values) -> str:
 
 def _legal(name: str) -> str:
     return name.encode("ascii", "replace").decode()[:_NAME_LENGTH] or "field"
+
+
+def _check_wave_packets(path: Path, record: Any) -> None:
+    """The compressor of point formats 9 and 10 (lazrs 0.8) damages some wave packets; never let that pass."""
+    import laspy
+
+    if laspy.read(path).points.array.tobytes() != record.array.tobytes():
+        raise OutputError("LAZ compression damages the wave packets of this point format; write .las")

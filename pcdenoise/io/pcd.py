@@ -5,6 +5,7 @@ bits of its fourth byte. https://pointclouds.org/documentation/tutorials/pcd_fil
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,8 +78,14 @@ def read(path: Path) -> PointCloud:
 
 
 def write(cloud: PointCloud, path: Path) -> None:
-    """Write a PCD file in the source file's encoding and layout; a new one is binary, with float64 coordinates."""
+    """Write a PCD file in the source file's encoding and layout.
+
+    A new file is binary; its coordinates are float32 where that is exact, else float64, with a warning: the PCL and
+    Open3D's legacy reader only know float32.
+    """
     layout: PcdLayout = cloud.metadata.get("pcd_layout") or PcdLayout()
+    if not layout.fields and not columns.fits(cloud.points, np.float32):
+        warnings.warn("PCD with float64 coordinates, which the PCL does not read; write .ply for it", stacklevel=3)
     if layout.width * layout.height != len(cloud):
         layout = replace(layout, width=len(cloud), height=1, packed=None, padding=())
     fields, arrays = _lay_out(cloud, layout)
@@ -293,6 +300,7 @@ def _lay_out(cloud: PointCloud, layout: PcdLayout) -> tuple[list[_Field], list[V
         elif values.ndim > 1 and name not in known and name not in columns.VECTORS:
             places.append(columns.Column(_legal(name), name))
     before = dict(zip(layout.places, layout.fields, strict=True))
+    coordinates = "f4" if columns.fits(cloud.points, np.float32) else "f8"
     fields: list[_Field] = []
     arrays: list[Values] = []
     for place, values in columns.spread(PointCloud(cloud.points, attributes), places, _legal):
@@ -304,7 +312,7 @@ def _lay_out(cloud: PointCloud, layout: PcdLayout) -> tuple[list[_Field], list[V
             kind = "u4" if kind == "f4" and layout.encoding == "ascii" and np.isnan(as_float).any() else kind
             arrays.append(flat.view(kind))
         else:
-            kind = _kind(flat, place, source)
+            kind = _kind(flat, place, source, coordinates)
             arrays.append(flat.astype(kind))
         fields.append(_Field(place.name, kind, flat.shape[1]))
     return fields, arrays
@@ -319,9 +327,9 @@ def _pack(colors: NDArray[np.uint8], alpha: Values | None, before: NDArray[np.ui
     return np.asarray(upper << 24 | wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2], dtype=np.uint32)
 
 
-def _kind(values: Values, place: columns.Column, source: str | None) -> str:
+def _kind(values: Values, place: columns.Column, source: str | None, default: str) -> str:
     if place.attribute is None:
-        return columns.coordinate_type(values, source or "f8").str[1:]
+        return columns.coordinate_type(values, source or default).str[1:]
     if source is not None and columns.fits(values, source):
         return source
     return {"b1": "u1", "f2": "f4", "f16": "f8"}.get(values.dtype.str[1:], values.dtype.str[1:])

@@ -124,7 +124,7 @@ def _read_ascii(data: bytes) -> tuple[bytes, NDArray[Any], NDArray[Any], NDArray
     header = data.lstrip().split(b"\n", 1)[0].rstrip()
     if not re.search(rb"endsolid[^\n]*\s*\Z", data[-4096:], re.IGNORECASE):
         raise InputError("the file does not end with 'endsolid'; it is cut off, copy or export it again")
-    words = np.array(re.sub(rb"(?mi)^[ \t]*(end)?solid\b.*$", b"", data).split())
+    words = np.array(re.sub(rb"(?mi)^[ \t]*(end)?solid\b.*$", b"", data).split(), dtype=np.bytes_)
     complete = len(words) // len(_WORDS)
     facets = words[: complete * len(_WORDS)].reshape(complete, len(_WORDS))
     right = (np.char.lower(facets[:, _KEYWORDS]) == np.array(_WORDS)[_KEYWORDS]).all(axis=1)
