@@ -127,6 +127,8 @@ class Trainer:
             sizes = (len(points),) * (len(stage.blocks) + 1)
             graph = build_graph(points, idx, spacing, stage.neighbourhoods, sizes).to(device)
             move, received = stage(graph, estimate, received)
+            if not bool(torch.isfinite(move).all()):
+                return [*losses, move.sum()]  # not finite either; no neighbours can be found for the next stage
             here = torch.from_numpy(points)
             points = points + move.detach().cpu().numpy()
             nearest = surface.query(points[batch.core])[1]

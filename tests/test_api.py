@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import torch
+
+import pcdenoise
+from pcdenoise.api import denoise_with_report, inspect, list_models, load_model
+from pcdenoise.cloud import PointCloud
+from pcdenoise.errors import InputError, ModelError, UsageError
+
+
+@pytest.fixture(scope="module")
+def denoiser():
+    return load_model(device="cpu")
+
+
+def radial_error(points):
+    return np.sqrt(np.mean((np.linalg.norm(points, axis=1) - 1) ** 2))
+
+
+def test_a_noisy_sphere_becomes_a_sphere(noisy_sphere, denoiser):
+    result = pcdenoise.denoise(noisy_sphere, denoiser)
+    assert radial_error(result) < 0.3 * radial_error(noisy_sphere)
+    # no shrinkage: the signed error along the normal stays under a tenth of the noise
+    assert abs(np.mean(np.linalg.norm(result, axis=1) - 1)) < 0.1 * 0.032
+
+
+def test_a_clean_cloud_stays_as_it_is(sphere, denoiser):
+    with pytest.warns(UserWarning, match="no noise was found"):
+        result = pcdenoise.denoise(sphere, denoiser)
+    np.testing.assert_array_equal(result, sphere)
+
+
+def test_the_type_that_comes_in_goes_out(noisy_sphere, denoiser):
+    array = pcdenoise.denoise(noisy_sphere.astype(np.float32), denoiser)
+    assert array.dtype == np.float32
+    tensor = pcdenoise.denoise(torch.from_numpy(noisy_sphere).float(), denoiser)
+    assert tensor.dtype == torch.float32
+    np.testing.assert_allclose(tensor.numpy(), array, atol=1e-6)
+    colors = np.arange(3 * len(noisy_sphere), dtype=np.uint32).reshape(-1, 3)
+    cloud = pcdenoise.denoise(PointCloud(noisy_sphere, {"colors": colors}, {"x": 1}), denoiser)
+    assert cloud.attributes["colors"] is colors
+    assert cloud.metadata == {"x": 1}
+
+
+def test_scale_and_shift_pass_through(noisy_sphere, denoiser):
+    wanted = pcdenoise.denoise(noisy_sphere, denoiser)
+    far = pcdenoise.denoise(noisy_sphere * 1000 + [4.5e5, 5.4e6, 100], denoiser)
+    np.testing.assert_allclose((far - [4.5e5, 5.4e6, 100]) / 1000, wanted, atol=1e-4 * 0.046)
+
+
+def test_huge_coordinates(noisy_sphere, denoiser):
+    result = pcdenoise.denoise(noisy_sphere * 1e9, denoiser)
+    np.testing.assert_allclose(result / 1e9, pcdenoise.denoise(noisy_sphere, denoiser), atol=1e-6)
+
+
+def test_rows_that_are_not_finite_stay_in_place(noisy_sphere, denoiser):
+    points = noisy_sphere.copy()
+    points[[0, 77]] = np.nan
+    points[100, 1] = np.inf
+    result, report = denoise_with_report(PointCloud(points), denoiser)
+    np.testing.assert_array_equal(result.points[[0, 77, 100]], points[[0, 77, 100]])
+    assert np.isfinite(np.delete(result.points, [0, 77, 100], axis=0)).all()
+    assert report.skipped == 3
+
+
+def test_duplicates_move_as_one(noisy_sphere, denoiser):
+    points = np.concatenate([noisy_sphere, noisy_sphere[:3000], noisy_sphere[:1].repeat(2000, axis=0)])
+    result = pcdenoise.denoise(points, denoiser)
+    np.testing.assert_array_equal(result[6000:9000], result[:3000])
+    np.testing.assert_array_equal(result[9000:], result[:1].repeat(2000, axis=0))
+    np.testing.assert_allclose(result[:6000], pcdenoise.denoise(noisy_sphere, denoiser), atol=1e-9)
+
+
+def test_strength_max_move_and_passes(noisy_sphere, denoiser):
+    cloud = PointCloud(noisy_sphere)
+    full, report = denoise_with_report(cloud, denoiser)
+    half, _ = denoise_with_report(cloud, denoiser, strength=0.5)
+    np.testing.assert_allclose(half.points - noisy_sphere, 0.5 * (full.points - noisy_sphere), atol=1e-12)
+    near, limited = denoise_with_report(cloud, denoiser, max_move=0.01)
+    assert limited.largest_move <= 0.01 * (1 + 1e-9) < report.largest_move
+    unmoved = np.linalg.norm(full.points - noisy_sphere, axis=1) < 0.01
+    np.testing.assert_allclose(near.points[unmoved], full.points[unmoved])
+    still, none = denoise_with_report(cloud, denoiser, passes=0)
+    np.testing.assert_array_equal(still.points, noisy_sphere)
+    assert (none.passes, none.mean_move) == (0, 0.0)
+
+
+def test_rotations_are_seeded(noisy_sphere, denoiser):
+    cloud = PointCloud(noisy_sphere)
+    a, b, c = (denoise_with_report(cloud, denoiser, rotations=2, seed=s)[0].points for s in (0, 0, 1))
+    np.testing.assert_array_equal(a, b)
+    assert np.abs(a - c).max() > 1e-6
+    assert radial_error(a) < 0.3 * radial_error(noisy_sphere)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.zeros((1, 3)),
+        np.random.default_rng(0).random((20, 3)),
+        np.ones((500, 3)),
+        np.linspace(0, 1, 200)[:, None] * [1, 2, 3],
+        np.random.default_rng(0).random((500, 3)) * [1, 1, 0],
+        np.tile(np.random.default_rng(0).random((10, 3)), (50, 1)),
+    ],
+    ids=["one", "fewer than k", "all equal", "line", "plane", "few distinct"],
+)
+def test_degenerate_clouds_come_back_unchanged_with_a_warning(points, denoiser):
+    with pytest.warns(UserWarning, match="returned unchanged"):
+        result = pcdenoise.denoise(points, denoiser)
+    np.testing.assert_array_equal(result, points)
+
+
+def test_mistakes(noisy_sphere, denoiser, tmp_path):
+    with pytest.raises(InputError, match="no finite point"):
+        pcdenoise.denoise(np.full((5, 3), np.nan), denoiser)
+    with pytest.raises(InputError, match="shape"):
+        pcdenoise.denoise(np.zeros((5, 2)), denoiser)
+    for options in ({"strength": 3}, {"max_move": 0}, {"passes": 99}, {"passes": -1}, {"rotations": 0}):
+        with pytest.raises(UsageError):
+            pcdenoise.denoise(noisy_sphere, denoiser, **options)
+    with pytest.raises(ModelError, match="there is no model"):
+        load_model("nonsense")
+    (tmp_path / "x.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ModelError, match="not a readable"):
+        load_model(tmp_path / "x.safetensors")
+    with pytest.raises(UsageError, match="no device"):
+        load_model(device="nonsense")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="no CUDA"):
+            load_model(device="cuda")
+
+
+def test_inspect(noisy_sphere, sphere):
+    points = np.concatenate([noisy_sphere * 10, [[np.nan] * 3], noisy_sphere[:4] * 10, [[90.0, 0, 0]]])
+    found = inspect(PointCloud(points, {"time": np.arange(len(points), dtype=np.float64)}))
+    assert (found.points, found.not_finite, found.duplicates) == (6006, 1, 4)
+    assert found.noise == pytest.approx(0.32, rel=0.15)
+    assert 0 < found.outlier_share < 0.002
+    assert found.attributes == {"time": "float64"}
+    assert "passes" in found.advice
+    assert "no noise" in inspect(PointCloud(sphere)).advice
+    assert "projected" in inspect(PointCloud(noisy_sphere + [4.5e5, 5.4e6, 0])).unit_guess
+
+
+def test_shipped_weights_are_small_and_documented():
+    from pcdenoise.api import WEIGHTS
+    from pcdenoise.checkpoint import load_checkpoint
+
+    assert "edgeconv" in list_models()
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 5e6
+    for name in list_models():
+        provenance = load_checkpoint(WEIGHTS / f"{name}.safetensors")[1]["provenance"]
+        assert {"dataset", "shapes", "steps", "seed", "hours", "commit", "validation"} <= provenance.keys()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_as_on_the_cpu(noisy_sphere, denoiser):
+    on_gpu = pcdenoise.denoise(noisy_sphere, load_model(device="cuda"))
+    np.testing.assert_allclose(on_gpu, pcdenoise.denoise(noisy_sphere, denoiser), atol=1e-4 * 0.046)
