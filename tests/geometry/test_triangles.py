@@ -64,7 +64,8 @@ def test_no_point_of_the_triangle_is_nearer(corners):
     start = min(grid, key=distance)
     inside = [{"type": "ineq", "fun": lambda w: 1 - w.sum()}]
     found = minimize(distance, start, bounds=[(0, 1)] * 2, constraints=inside).fun
-    assert ((closest - point) ** 2).sum() <= found + 1e-9 * (1 + found)
+    # SLSQP may end outside its constraints by a millionth
+    assert ((closest - point) ** 2).sum() <= found + 1e-6 * (1 + found)
     # and it is a point of the triangle: a convex combination of the corners
     _, residual = nnls(np.vstack([triangle.T, np.ones(3)]), np.append(closest, 1.0))
     assert residual < 1e-7
