@@ -5,8 +5,13 @@ Overrides are values of conf/denoise.yaml, for instance `rotations=8` or `tile=5
 
 import argparse
 import json
+import math
+import os
+import warnings
 from pathlib import Path
 from typing import Any
+
+AFTER_INTERRUPT = "no file is half written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,34 +26,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-move", type=float, metavar="LENGTH", help="nothing moves further, in the cloud's unit")
     parser.add_argument("--seed", type=int, metavar="N", help="of the orientations that rotations=N averages over")
     parser.add_argument("--render", type=Path, metavar="PNG", help="also make a before/after picture")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output, even the input itself")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs, even the input itself")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
 
 
 def run(options: argparse.Namespace) -> None:
     """Read, denoise, write, report."""
     from pcdenoise.cli.main import overrides
     from pcdenoise.config import compose, instantiate
-    from pcdenoise.io import check_target, read, write
+    from pcdenoise.io import FORMATS, check_target, read, write
 
+    words = overrides(options.overrides)
+    # conf/model/ holds networks to train, so Hydra would take `model=NAME` for one of those.
+    models = [word.removeprefix("model=") for word in words if word.startswith("model=")]
+    config = compose("denoise", [word for word in words if not word.startswith("model=")])
+    config |= {"model": model for model in models}
     flags = {key: getattr(options, key) for key in ("model", "device", "passes", "strength", "max_move", "seed")}
-    config = compose("denoise", overrides(options.overrides))
     config |= {key: value for key, value in flags.items() if value is not None}
-    output = options.output or options.input.with_name(f"{options.input.stem}_denoised{options.input.suffix}")
+    _check_values(config)
+    passes, sampler = _passes(config["passes"]), instantiate(config["sampler"])
     # Everything that can be refused is refused before the work.
+    if not options.input.is_file() or options.input.suffix.lower() not in FORMATS:
+        read(options.input)  # says what is wrong with it
+    output = options.output or options.input.with_name(f"{options.input.stem}_denoised{options.input.suffix}")
     check_target(output, overwrite=options.overwrite)
+    if options.render is not None:
+        _check_picture(options.render, overwrite=options.overwrite)
     cloud = read(options.input)
 
     from pcdenoise.api import denoise_with_report, load_model
     from pcdenoise.cli.progress import progress_bar
 
-    denoiser = load_model(config["model"], config["device"], tile=config["tile"], sampler=instantiate(config["sampler"]))
+    denoiser = load_model(config["model"], config["device"], tile=config["tile"], sampler=sampler)
     with progress_bar("denoising", quiet=options.quiet) as advance:
         result, report = denoise_with_report(
             cloud,
             denoiser,
-            passes=_passes(config["passes"]),
+            passes=passes,
             strength=config["strength"],
             max_move=config["max_move"],
             rotations=config["rotations"],
@@ -56,11 +71,15 @@ def run(options: argparse.Namespace) -> None:
             progress=advance,
             model_name=str(config["model"]),
         )
+    if report.note:
+        warnings.warn(report.note, stacklevel=2)
     write(result, output, overwrite=options.overwrite)
     if options.render is not None:
         from pcdenoise.viewer import before_after_sheet
 
-        before_after_sheet(cloud, result, options.render)
+        noise = f"estimated noise {report.noise_before:.3g} → {report.noise_after:.3g}"
+        title = f"{options.input.name}: {report.points:,} points, {noise}"
+        before_after_sheet(cloud, result, options.render, title=title)
     if not options.quiet:
         print(_summary(vars(report), output, as_json=options.json))
 
@@ -68,12 +87,41 @@ def run(options: argparse.Namespace) -> None:
 def _passes(value: str | int) -> str | int:
     from pcdenoise.errors import UsageError
 
-    if value == "auto" or isinstance(value, int):
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        raise UsageError(f"passes is {value!r}; give auto or a number") from None
+    if value == "auto" or str(value).isdecimal():
+        return value if value == "auto" else int(value)
+    raise UsageError(f"passes is {value!r}; give auto or a whole number from 0")
+
+
+def _check_values(config: dict[str, Any]) -> None:
+    """Refuse what YAML lets through: words for numbers, fractions for counts, infinities."""
+    from pcdenoise.errors import UsageError
+
+    numbers = {key: config[key] for key in ("strength", "max_move", "rotations", "seed", "tile")}
+    numbers |= {f"sampler.{key}": value for key, value in config["sampler"].items() if key != "_target_"}
+    for key, value in numbers.items():
+        if key == "max_move" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UsageError(f"{key} is {value!r}; give a number")
+    for key, least in {"rotations": 1, "seed": 0, "tile": 1}.items():
+        if not isinstance(config[key], int) or config[key] < least:
+            raise UsageError(f"{key} is {config[key]}; give a whole number from {least}")
+
+
+def _check_picture(path: Path, *, overwrite: bool) -> None:
+    from pcdenoise.errors import OutputError
+
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"{path} is no name for a picture; end it in .png")
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory; name a file in it")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name or add --overwrite")
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise OutputError(f"the folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"the folder {folder} is not writable; choose another or change its permissions")
 
 
 def _summary(report: dict[str, Any], output: Path, *, as_json: bool) -> str:
@@ -81,13 +129,14 @@ def _summary(report: dict[str, Any], output: Path, *, as_json: bool) -> str:
         return json.dumps({"output": str(output), **report})
     spacing = report["spacing"] or 1.0
     before, after = report["noise_before"], report["noise_after"]
-    lines = [
-        f"points           {report['points']:,}" + (f" ({report['skipped']:,} without coordinates)" if report["skipped"] else ""),
-        f"estimated noise  {before:.4g} before, {after:.4g} after ({before / spacing:.2f} and {after / spacing:.2f} spacings)",
-        f"moved            {report['mean_move']:.4g} on average, {report['largest_move']:.4g} at most",
-        f"passes           {report['passes']} on {report['device']}, {report['seconds']:.2f} s",
-        f"written          {output}",
-    ]
-    if report["note"]:
-        lines.insert(0, f"note             {report['note']}")
-    return "\n".join(lines)
+    skipped = f" ({report['skipped']:,} without coordinates)" if report["skipped"] else ""
+    shares = f"({before / spacing:.2f} and {after / spacing:.2f} spacings)"
+    return "\n".join(
+        (
+            f"points           {report['points']:,}{skipped}",
+            f"estimated noise  {before:.4g} before, {after:.4g} after {shares}",
+            f"moved            {report['mean_move']:.4g} on average, {report['largest_move']:.4g} at most",
+            f"passes           {report['passes']} on {report['device']}, {report['seconds']:.2f} s",
+            f"written          {output}",
+        )
+    )

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+AFTER_INTERRUPT = "nothing was changed"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

@@ -1,15 +1,22 @@
-"""`pcdenoise`: parse, run a command, turn errors into one line and an exit code."""
+"""`pcdenoise`: parse, run a command, turn errors and warnings into one line each, and errors into an exit code."""
 
 import argparse
+import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 from pcdenoise import __version__
 from pcdenoise.cli import denoise, info, train
-from pcdenoise.errors import OutOfMemoryError, PcdenoiseError, UsageError
+from pcdenoise.errors import OutOfMemoryError, OutputError, PcdenoiseError, UsageError
 
 COMMANDS = {"denoise": denoise, "info": info, "train": train}
+INTERRUPTED = 130
+TRACEBACK = "PCDENOISE_TRACEBACK"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXIT_CODES = """\
 exit codes:
@@ -24,13 +31,21 @@ exit codes:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> Parser:
     """The whole command line."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="pcdenoise",
         description="Clean noisy 3D point clouds.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     root.add_argument("--version", action="version", version=f"pcdenoise {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -42,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
             description=summary,
             epilog=f"{details.strip()}\n\n{EXIT_CODES}".lstrip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         module.add_arguments(command)
     return root
@@ -51,23 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     # Spinning threads turn a busy machine's tenth of a second into many seconds; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    options = parser().parse_args(arguments)
-    try:
-        COMMANDS[options.command].run(options)
-    except PcdenoiseError as error:
-        return _fail(str(error), error.exit_code)
-    except MemoryError:
-        return _fail("out of memory; close other programs or split the cloud", OutOfMemoryError.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
+    command = ""
+    with _warnings_in_one_line():
+        try:
+            options = _parsed(arguments)
+            command = options.command
+            COMMANDS[command].run(options)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except PcdenoiseError as error:
+            return _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            return _fail(f"interrupted; {COMMANDS[command].AFTER_INTERRUPT}" if command else "interrupted", INTERRUPTED)
+        except BrokenPipeError:
+            _forget_stdout()  # whoever read it has seen enough
+        except Exception as error:
+            return _unforeseen(error)
     return 0
-
-
-def _fail(message: str, code: int) -> int:
-    print("pcdenoise: " + " ".join(message.split()), file=sys.stderr)
-    return code
 
 
 def overrides(words: Sequence[str]) -> list[str]:
@@ -80,3 +96,54 @@ def overrides(words: Sequence[str]) -> list[str]:
         if "=" not in word:
             raise UsageError(f"{word!r} is not an override; write key=value, or see --help")
     return list(words)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    # argparse leaves over the words that follow an option: `denoise IN -o OUT key=value`
+    options, words = parser().parse_known_args(arguments)
+    unknown = [word for word in words if word.startswith("-")]
+    if unknown or (words and not hasattr(options, "overrides")):
+        raise UsageError(f"there is no option {(unknown or words)[0]!r}; see pcdenoise {options.command} --help")
+    if words:
+        options.overrides += words
+    return options
+
+
+def _unforeseen(error: Exception) -> int:
+    if os.environ.get(TRACEBACK):
+        raise error
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+        return _fail("out of memory; close other programs or split the cloud", OutOfMemoryError.exit_code)
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        _forget_stdout()
+        where = error.filename or "the output"
+        return _fail(f"no space left for {where}; free some or write to another disk", OutputError.exit_code)
+    fact = str(error) or "no message"
+    return _fail(f"unforeseen {type(error).__name__}: {fact}; set {TRACEBACK}=1 to see where, and report it", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print("pcdenoise: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show what readers and writers warn of as one line each; what libraries tell programmers is not for users."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        _fail(f"warning: {message}", 0)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _forget_stdout() -> None:
+    """Drop what is still buffered, lest the interpreter fails on it when it exits."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        return

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
     """Yields a function that takes the share of the work done. Shows an ETA; silent without a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda _done: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), Remaining()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=1.0)
         yield lambda done: bar.update(task, completed=done)

@@ -12,6 +12,8 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
+AFTER_INTERRUPT = "add resume=auto to go on from the last checkpoint"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -31,15 +33,14 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(config, indent=2))
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
 
     from pcdenoise.training.loop import Progress as Step
     from pcdenoise.training.session import Listener, train
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining()
     bar = Progress(*columns, console=console) if sys.stderr.isatty() else None
     task: Any = bar.add_task("reading the data set", total=None) if bar else None
 
