@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
 from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph
-from pcdenoise.networks.edgeconv import EdgeConvBlock
+from pcdenoise.networks.edgeconv import EdgeConvBlock, in_cache
 from pcdenoise.networks.embedding import sigma_embedding
 
 
@@ -63,22 +63,31 @@ class DenoisingStage(nn.Module):
         Returns:
             displacement (m, 3) in the unit of the points, features handed on (m, handed_on).
         """
-        first = graph.sizes[0]
+        first, last = graph.sizes[0], graph.sizes[-1]
         relative = sigma[:first] / graph.spacing[:first]
-        moments = graph.moments[:first]
-        inputs = self.moments(moments.flatten(1)) + self.noise(sigma_embedding(relative, self.embedding))
-        nothing = torch.zeros(1, self.edge.shape[1], device=inputs.device)
-        shape = gather_max(nothing, torch.zeros_like(graph.idx[:first]), graph.edges[:first], self.edge)
-        parts = [inputs, shape] if received is None else [inputs, shape, received[:first]]
-        x = self.mix(F.silu(torch.cat(parts, dim=1)))
+        given = relative.new_empty(first, 0) if received is None else received[:first]
+        columns = (relative, graph.moments[:first], graph.edges[:first], given)
+        x = torch.cat([self._input(*rows) for rows in zip(*map(in_cache, columns), strict=True)])
         for block, size in zip(self.blocks, graph.sizes[1:], strict=True):
             x = block(x, graph.idx[:size], graph.edges[:size])
+        columns = (x, relative[:last], graph.moments[:last], graph.spacing[:last])
+        parts = [self._output(*rows) for rows in zip(*map(in_cache, columns), strict=True)]
+        return torch.cat([move for move, _ in parts]), torch.cat([features for _, features in parts])
+
+    def _input(self, relative: Tensor, moments: Tensor, edges: Tensor, received: Tensor) -> Tensor:
+        """Features of rows from their neighbourhoods and noise in local spacings."""
+        inputs = self.moments(moments.flatten(1)) + self.noise(sigma_embedding(relative, self.embedding))
+        itself = torch.zeros(edges.shape[:2], dtype=torch.int32, device=edges.device)
+        shape = gather_max(edges.new_zeros(1, self.edge.shape[1]), itself, edges, self.edge)
+        return self.mix(F.silu(torch.cat([inputs, shape, received], dim=1)))  # type: ignore[no-any-return]
+
+    def _output(self, x: Tensor, relative: Tensor, moments: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor]:
+        """Displacement in the unit of the points, and features to hand on."""
         x = self.norm(x)
-        last = graph.sizes[-1]
         head = self.head(F.silu(self.hidden(x)))
-        matrices = head[:, 3:].view(last, len(self.neighbourhoods), 3, 3)
-        move = torch.einsum("nkij,nkj->ni", matrices, moments[:last, :, :3]) + relative[:last] * head[:, :3]
-        return move * graph.spacing[:last], self.hand_on(x)
+        matrices = head[:, 3:].view(len(x), len(self.neighbourhoods), 3, 3)
+        move = torch.einsum("nkij,nkj->ni", matrices, moments[:, :, :3]) + relative * head[:, :3]
+        return move * spacing, self.hand_on(x)
 
 
 class StagedDenoiser(nn.Module):

@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
 
+ROWS_IN_CACHE = 4096  # of 64 channels: 1 MB
+
 
 class EdgeConvBlock(nn.Module):
     """Residual linear-first EdgeConv followed by a residual point-wise MLP.
@@ -37,8 +39,16 @@ class EdgeConvBlock(nn.Module):
         nn.init.zeros_(self.reduce.bias)
 
     def forward(self, x: Tensor, idx: Tensor, edges: Tensor) -> Tensor:
-        n = idx.shape[0]
-        y = self.norm(x)
-        gathered = gather_max(self.neighbour(y), idx, edges, self.edge)
-        x = x[:n] + self.out(F.silu(self.centre(y[:n]) + gathered))
+        gathered_from = torch.cat([self.neighbour(self.norm(rows)) for rows in in_cache(x)])
+        parts = zip(in_cache(x[: len(idx)]), in_cache(idx), in_cache(edges), strict=True)
+        return torch.cat([self._rows(*part, gathered_from) for part in parts])
+
+    def _rows(self, x: Tensor, idx: Tensor, edges: Tensor, gathered_from: Tensor) -> Tensor:
+        gathered = gather_max(gathered_from, idx, edges, self.edge)
+        x = x + self.out(F.silu(self.centre(self.norm(x)) + gathered))
         return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]
+
+
+def in_cache(x: Tensor) -> tuple[Tensor, ...]:
+    """Rows in pieces whose intermediate values stay in the processor's cache; in one piece where it does not matter."""
+    return (x,) if torch.is_grad_enabled() or x.is_cuda else x.split(ROWS_IN_CACHE)
