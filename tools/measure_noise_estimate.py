@@ -20,13 +20,13 @@ from pcdenoise.geometry.sampling import poisson_disk
 LEVELS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
-def shapes(folder: Path | None) -> Iterator[tuple[str, trimesh.Trimesh]]:
+def shapes(folder: Path | None, every: int) -> Iterator[tuple[str, trimesh.Trimesh]]:
     """A sphere, a plane, a box, and the meshes of the folder."""
     yield "(sphere)", trimesh.creation.icosphere(subdivisions=6)
     square = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
     yield "(plane)", trimesh.Trimesh(square, [[0, 1, 2], [0, 2, 3]], process=False)
     yield "(box)", trimesh.creation.box((1.0, 0.7, 0.4))
-    for path in sorted(folder.glob("*.off")) if folder else ():
+    for path in sorted(folder.glob("*.off"))[::every] if folder else ():
         yield path.stem, trimesh.load_mesh(path, process=False)
 
 
@@ -34,13 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of .off meshes")
     parser.add_argument("--points", type=int, nargs="+", default=[10_000, 50_000], help="points per cloud")
+    parser.add_argument("--every", type=int, default=1, help="take every so many meshes")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
     print(f"{'shape':20s} {'points':>7s} {'clean':>7s} " + " ".join(f"{level:>6}" for level in LEVELS))
     ratios: dict[float, list[float]] = {level: [] for level in LEVELS}
     clean_estimates = []
-    for name, mesh in shapes(arguments.data):
+    for name, mesh in shapes(arguments.data, arguments.every):
         for n in arguments.points:
             rng = np.random.default_rng(arguments.seed)
             clean: NDArray[np.float64] = poisson_disk(mesh.vertices, mesh.faces, n, rng)[0]

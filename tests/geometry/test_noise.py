@@ -101,11 +101,23 @@ def test_a_clean_cloud_has_no_noise(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "level"), [("max-planck", 0.5), ("max-planck", 2.0), ("od_hand", 1.0), ("od_wingnut", 1.0), ("joint", 0.5)]
+    ("name", "level"), [("max-planck", 2.0), ("feline", 0.5), ("od_hand", 1.0), ("od_wingnut", 2.0), ("joint", 1.0)]
 )
 def test_noise_is_found_on_a_mesh(name, level):
     noisy, sigma = with_noise(sampled(name), level)
     assert estimate_noise(noisy) == pytest.approx(sigma, rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [10_000, 50_000])
+@pytest.mark.parametrize("name", ["feline", "joint", "max-planck", "od_hand", "od_wingnut", "twirl"])
+def test_noise_is_found_on_all_validation_meshes(name, n):
+    clean = sampled(name, n)
+    assert estimate_noise(clean) < 0.1 * spacing(clean)
+    for level in (0.5, 1.0, 2.0, 4.0):
+        noisy, sigma = with_noise(clean, level)
+        # from two spacings on, the thin parts of feline, joint and twirl merge with their other side
+        assert estimate_noise(noisy) == pytest.approx(sigma, rel=0.15 if level < 2 else 0.3)
 
 
 def test_the_estimate_knows_unit_origin_and_order_of_rows_as_such():
