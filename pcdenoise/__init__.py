@@ -1,9 +1,9 @@
 """pcdenoise: clean noisy 3D point clouds.
 
-    import pcdenoise
+import pcdenoise
 
-    cloud = pcdenoise.read("scan.ply")
-    pcdenoise.write(pcdenoise.denoise(cloud), "clean.ply")
+cloud = pcdenoise.read("scan.ply")
+pcdenoise.write(pcdenoise.denoise(cloud), "clean.ply")
 """
 
 from typing import TYPE_CHECKING, Any

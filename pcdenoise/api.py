@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pcdenoise.checkpoint import load_checkpoint, load_weights, select
 from pcdenoise.cloud import PointCloud
 from pcdenoise.config import instantiate
-from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.learned import LearnedDenoiser, part
 from pcdenoise.errors import InputError, ModelError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -240,7 +241,7 @@ def _average(
     total = np.zeros_like(points)
     for r in range(rotations):
         turn = random_rotation(rng)
-        total += denoiser(points @ turn, sigma, passes, lambda done, r=r: progress((r + done) / rotations)) @ turn.T
+        total += denoiser(points @ turn, sigma, passes, partial(part, progress, r, rotations)) @ turn.T
     return total / rotations
 
 
@@ -315,7 +316,9 @@ def inspect(cloud: PointCloud, model: str | Path = "auto") -> Inspection:
         points=len(cloud),
         not_finite=len(cloud) - len(finite),
         duplicates=len(finite) - len(distinct),
-        attributes={name: f"{a.dtype} {'x'.join(map(str, a.shape[1:]))}".strip() for name, a in cloud.attributes.items()},
+        attributes={
+            name: f"{a.dtype} {'x'.join(map(str, a.shape[1:]))}".strip() for name, a in cloud.attributes.items()
+        },
         lower=tuple(map(float, lower)),
         upper=tuple(map(float, upper)),
         unit_guess=_unit_guess(lower, upper),

@@ -62,13 +62,17 @@ def load_checkpoint(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise ModelError(f"there are no weights at {path}; give a name that `pcdenoise denoise --help` lists or a .safetensors file")
+        raise ModelError(
+            f"there are no weights at {path}; give a name that `pcdenoise denoise --help` lists or a .safetensors file"
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is not a readable safetensors file ({error}); fetch or train the weights again") from None
+        raise ModelError(
+            f"{path} is not a readable safetensors file ({error}); fetch or train the weights again"
+        ) from None
     if _HEADER not in metadata:
         raise ModelError(f"{path} was not written by pcdenoise; give weights that `pcdenoise train` made")
     header = json.loads(metadata[_HEADER])

@@ -43,7 +43,7 @@ class PointCloud:
     @property
     def finite(self) -> NDArray[np.bool_]:
         """(n,) true where all three coordinates are finite."""
-        return np.isfinite(self.points).all(axis=1)
+        return np.asarray(np.isfinite(self.points).all(axis=1))
 
     def with_points(self, points: NDArray[Any]) -> "PointCloud":
         """The same cloud with moved points: same count, same order, same attributes."""

@@ -44,7 +44,7 @@ def test_the_type_that_comes_in_goes_out(noisy_sphere, denoiser):
 
 def test_scale_and_shift_pass_through(noisy_sphere, denoiser):
     wanted = pcdenoise.denoise(noisy_sphere, denoiser)
-    far = pcdenoise.denoise(noisy_sphere * 1000 + [4.5e5, 5.4e6, 100], denoiser)
+    far = pcdenoise.denoise(noisy_sphere * 1000 + np.array([4.5e5, 5.4e6, 100]), denoiser)
     np.testing.assert_allclose((far - [4.5e5, 5.4e6, 100]) / 1000, wanted, atol=1e-4 * 0.046)
 
 
@@ -140,7 +140,7 @@ def test_inspect(noisy_sphere, sphere):
     assert found.attributes == {"time": "float64"}
     assert "passes" in found.advice
     assert "no noise" in inspect(PointCloud(sphere)).advice
-    assert "projected" in inspect(PointCloud(noisy_sphere + [4.5e5, 5.4e6, 0])).unit_guess
+    assert "projected" in inspect(PointCloud(noisy_sphere + np.array([4.5e5, 5.4e6, 0]))).unit_guess
 
 
 def test_shipped_weights_are_small_and_documented():

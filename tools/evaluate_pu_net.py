@@ -2,8 +2,8 @@
 
     python tools/evaluate_pu_net.py PUNET_FOLDER [--json results.json]
 
-Blind: the denoiser is told nothing about the noise. The noise is Gaussian per coordinate, relative to the unit sphere of
-the clean cloud, seeded by shape, resolution and level.
+Blind: the denoiser is told nothing about the noise. The noise is Gaussian per coordinate, relative to the unit sphere
+of the clean cloud, seeded by shape, resolution and level.
 """
 
 import argparse
@@ -75,15 +75,13 @@ def print_row(console: Console, cells: list[dict[str, object]], resolution: int,
     """One line as soon as a column is done."""
     column = choose(cells, resolution, level)
     console.print(
-        f"{resolution} points, {level:.0%}: CD {mean(column, 'denoised_cd'):.3f}, P2M {mean(column, 'denoised_p2m'):.3f}, "
-        f"{mean(column, 'seconds'):.2f} s a cloud",
+        f"{resolution} points, {level:.0%}: CD {mean(column, 'denoised_cd'):.3f}, "
+        f"P2M {mean(column, 'denoised_p2m'):.3f}, {mean(column, 'seconds'):.2f} s a cloud",
         highlight=False,
     )
 
 
-def print_table(
-    console: Console, cells: list[dict[str, object]], resolutions: list[int], levels: list[float]
-) -> None:
+def print_table(console: Console, cells: list[dict[str, object]], resolutions: list[int], levels: list[float]) -> None:
     """Means over all shapes, without the surrogate, and of the surrogate; then every shape."""
     columns = [(resolution, level) for resolution in resolutions for level in levels]
     shapes = sorted({str(cell["shape"]) for cell in cells})

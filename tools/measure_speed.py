@@ -2,8 +2,8 @@
 
     python tools/measure_speed.py [--points 10000 50000 100000 1000000]
 
-Each size runs in a process of its own, so that its peak memory is its own; the first run of a process, which compiles or
-loads kernels, is on a small cloud and does not count.
+Each size runs in a process of its own, so that its peak memory is its own; the first run of a process, which compiles
+or loads kernels, is on a small cloud and does not count.
 """
 
 import os

@@ -4,6 +4,8 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +27,9 @@ LEAST_SPACING = 0.01
 class LearnedDenoiser:
     """Moves every point by the stages of a network, each pass over the whole cloud on a fresh k-NN graph.
 
-    A pass runs in tiles. Around the points of a tile come as many rings of neighbours as the network has layers, so that
-    each layer finds every value it gathers: the result does not depend on the tile size beyond float rounding, and memory
-    grows with the tile, not with the cloud. A tile that does not fit into memory is halved.
+    A pass runs in tiles. Around the points of a tile come as many rings of neighbours as the network has layers, so
+    that each layer finds every value it gathers: the result does not depend on the tile size beyond float rounding,
+    and memory grows with the tile, not with the cloud. A tile that does not fit into memory is halved.
 
     Args:
         model: stages.
@@ -71,9 +73,7 @@ class LearnedDenoiser:
         """
         handed_on: NDArray[np.float32] | None = None
         for p, stage in enumerate(self._stages()[:passes]):
-            points, handed_on = self._pass(
-                stage, points, sigma, handed_on, lambda done, p=p: progress((p + done) / passes)
-            )
+            points, handed_on = self._pass(stage, points, sigma, handed_on, partial(part, progress, p, passes))
         return points
 
     def _stages(self) -> list[DenoisingStage]:
@@ -103,7 +103,8 @@ class LearnedDenoiser:
                     raise
                 if len(rows) <= SMALLEST_TILE:
                     raise OutOfMemoryError(
-                        f"not even a tile of {len(rows)} points fits into memory; close other programs or use a smaller model"
+                        f"not even a tile of {len(rows)} points fits into memory; "
+                        "close other programs or use a smaller model"
                     ) from None
                 place.fill(-1)
                 tiles.extendleft(reversed(np.array_split(rows, 2)))
@@ -125,8 +126,9 @@ class LearnedDenoiser:
         rows: NDArray[np.int64],
         place: NDArray[np.int32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Displacement and features of `rows`. `place` maps rows of the cloud to rows of the tile; -1 before and after."""
-        rings, found, reach, counts = [rows], [], [], []
+        """Displacement and features of `rows`; `place` maps rows of the cloud to those of the tile, -1 outside."""
+        rings: list[NDArray[np.integer[Any]]] = [rows]
+        found, reach, counts = [], [], []
         place[rows] = np.arange(len(rows), dtype=np.int32)
         total = len(rows)
         for _ in range(len(stage.blocks) + 1):
@@ -153,11 +155,14 @@ class LearnedDenoiser:
             move, features = stage(graph.to(self.device), noise, inputs)
             # Each row's own position is the origin of its field: a score does not change when everything is shifted.
             score_field = DenoiserField(lambda _: move)
-            x = torch.zeros_like(move)
-            for x in self.sampler(score_field, x, noise[: len(rows)]):
-                pass
-            return x.cpu().numpy(), features.cpu().numpy()
+            *_, last = self.sampler(score_field, torch.zeros_like(move), noise[: len(rows)])
+            return last.cpu().numpy(), features.cpu().numpy()
 
 
 def _is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def part(progress: Callable[[float], None], index: int, parts: int, done: float) -> None:
+    """Tell `progress` of the share `done` of part `index`."""
+    progress((index + done) / parts)

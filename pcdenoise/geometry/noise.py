@@ -1,6 +1,5 @@
 """How dense a cloud is and how noisy, measured on the cloud alone."""
 
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,33 +69,6 @@ def spacing(points: NDArray[np.float64]) -> float:
         # among all points each one finds itself first
         distances, _ = knn(points, k + 1, scattered(points, _SPACING_SAMPLE))
     return float(np.median(distances[:, -1]) / np.sqrt(k / np.pi))
-
-
-def local_spacing(
-    points: NDArray[np.float64],
-    k: int = SPACING_NEIGHBOURS,
-    neighbours: tuple[NDArray[Any], NDArray[Any]] | None = None,
-) -> NDArray[np.float64]:
-    """The spacing around each point: the median of `d_k / sqrt(k / pi)` over the point and its k neighbours.
-
-    Args:
-        points: (n, 3), finite.
-        k: neighbours; lowered to n - 1 in a smaller cloud.
-        neighbours: distances and indices as `knn(points, k)` returns them, to save the search.
-
-    Returns:
-        (n,) lengths in the unit of `points`; zeros for less than two points.
-
-    Raises:
-        InputError: coordinates not finite.
-    """
-    k = min(k, len(points) - 1)
-    if k < 1:
-        return np.zeros(len(points))
-    distances, indices = knn(points, k) if neighbours is None else neighbours
-    own = distances[:, -1] / np.sqrt(distances.shape[1] / np.pi)
-    around: NDArray[np.float64] = np.median(np.column_stack([own, own[indices]]), axis=1)
-    return around
 
 
 def estimate_noise(points: NDArray[np.float64]) -> float:

@@ -72,12 +72,12 @@ def poisson_disk(
     order = np.argsort(keys, kind="stable")
     points, normals, keys = points[order], normals[order], keys[order]
     occupied, starts = np.unique(keys, return_index=True)
-    kept = _eliminate(points, keys, occupied, np.append(starts, len(keys)), shape, n, r_min, r_max)
+    kept = _eliminate(points, occupied, np.append(starts, len(keys)), shape, n, r_min, r_max)
     return points[kept], normals[kept]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _eliminate(points, keys, occupied, starts, shape, n, r_min, r_max):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True)
+def _eliminate(points, occupied, starts, shape, n, r_min, r_max):  # type: ignore[no-untyped-def]
     """Indices of the `n` survivors; points are sorted by grid cell, `starts` delimits the occupied cells."""
     m = len(points)
     limit = r_max * r_max
@@ -139,7 +139,7 @@ def _eliminate(points, keys, occupied, starts, shape, n, r_min, r_max):  # type:
     return np.sort(heap[:n])
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _sift_down(heap, place, weights, h, size):  # type: ignore[no-untyped-def]
     moving = heap[h]
     while True:

@@ -34,7 +34,7 @@ def gather_max(h: Tensor, idx: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
         (n, C). Differentiable in `h`, `edges` and `weight`; of equal maxima the first neighbour counts.
     """
     if h.device.type == "cpu":
-        return _GatherMax.apply(h, idx, edges, weight)  # type: ignore[no-any-return]
+        return _GatherMax.apply(h, idx, edges, weight)  # type: ignore[no-any-return, no-untyped-call]
     return gather_max_reference(h, idx, edges, weight)
 
 
@@ -74,7 +74,7 @@ class _GatherMax(torch.autograd.Function):
         return grad_h, None, grad_edges, grad_weight
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
 def _forward(h, idx, edges, weight, out):  # type: ignore[no-untyped-def]
     n, k = idx.shape
     channels = h.shape[1]
@@ -84,14 +84,16 @@ def _forward(h, idx, edges, weight, out):  # type: ignore[no-untyped-def]
             e0, e1, e2, e3 = edges[i, j, 0], edges[i, j, 1], edges[i, j, 2], edges[i, j, 3]
             if j == 0:
                 for c in range(channels):
-                    out[i, c] = h[s, c] + (e0 * weight[0, c] + e1 * weight[1, c] + e2 * weight[2, c] + e3 * weight[3, c])
+                    out[i, c] = h[s, c] + (
+                        e0 * weight[0, c] + e1 * weight[1, c] + e2 * weight[2, c] + e3 * weight[3, c]
+                    )
             else:
                 for c in range(channels):
                     v = h[s, c] + (e0 * weight[0, c] + e1 * weight[1, c] + e2 * weight[2, c] + e3 * weight[3, c])
                     out[i, c] = v if v > out[i, c] else out[i, c]
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
 def _forward_with_argmax(h, idx, edges, weight, out, arg):  # type: ignore[no-untyped-def]
     n, k = idx.shape
     channels = h.shape[1]
@@ -101,7 +103,9 @@ def _forward_with_argmax(h, idx, edges, weight, out, arg):  # type: ignore[no-un
             e0, e1, e2, e3 = edges[i, j, 0], edges[i, j, 1], edges[i, j, 2], edges[i, j, 3]
             if j == 0:
                 for c in range(channels):
-                    out[i, c] = h[s, c] + (e0 * weight[0, c] + e1 * weight[1, c] + e2 * weight[2, c] + e3 * weight[3, c])
+                    out[i, c] = h[s, c] + (
+                        e0 * weight[0, c] + e1 * weight[1, c] + e2 * weight[2, c] + e3 * weight[3, c]
+                    )
                     arg[i, c] = 0
             else:
                 for c in range(channels):
@@ -111,7 +115,7 @@ def _forward_with_argmax(h, idx, edges, weight, out, arg):  # type: ignore[no-un
                     arg[i, c] = j if larger else arg[i, c]
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
 def _backward(g, idx, edges, arg, grad_h, grad_weight):  # type: ignore[no-untyped-def]
     n, channels = g.shape
     blocks = (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
@@ -133,7 +137,7 @@ def _backward(g, idx, edges, arg, grad_h, grad_weight):  # type: ignore[no-untyp
                 grad_weight[e, c] = sums[e, c - low]
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
 def _backward_edges(g, weight, arg, grad_edges):  # type: ignore[no-untyped-def]
     n, channels = g.shape
     for i in numba.prange(n):

@@ -54,7 +54,8 @@ def local_spacing(distances: NDArray[Any], idx: NDArray[np.integer[Any]]) -> NDA
     Returns:
         (n,) in the unit of `distances`; zero where most neighbours coincide.
     """
-    return np.median(distances[idx], axis=1) / _DISC_RADIUS
+    around: NDArray[np.float64] = np.median(distances[idx], axis=1) / _DISC_RADIUS
+    return around
 
 
 def build_graph(
@@ -86,7 +87,7 @@ def build_graph(
     )
 
 
-@numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, cache=True)
 def _edges_and_moments(points, idx, spacing, neighbourhoods, edges, moments):  # type: ignore[no-untyped-def]
     n, k = idx.shape
     for i in numba.prange(n):

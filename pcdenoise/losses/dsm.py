@@ -12,8 +12,8 @@ class PairedDSM:
         loss_i = ( |D_i - y_i|^2 / 3  +  w (n_i . (D_i - c_i))^2 ) / (sigma^2 + (f s_i)^2)
 
     With `score = (D - x) / sigma^2` the first term is `sigma^2 |score + (x - y) / sigma^2|^2 / 3`, DSM with weight
-    `sigma^2`. `c_i` is the clean point nearest to `D_i` and `n_i` its normal: averaging over clean points pulls inwards on
-    curved surfaces, the second term takes the prediction back onto the surface. `f` keeps noise far below the local
+    `sigma^2`. `c_i` is the clean point nearest to `D_i` and `n_i` its normal: averaging over clean points pulls inwards
+    on curved surfaces, the second term takes the prediction back onto the surface. `f` keeps noise far below the local
     spacing `s_i`, which nothing can remove, from filling the loss.
 
     Args:

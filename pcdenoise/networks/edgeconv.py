@@ -14,8 +14,8 @@ class EdgeConvBlock(nn.Module):
 
         y = LayerNorm(x);  x <- x + O silu(A y_i + max_j (B y_j + W e_ij));  x <- x + MLP(LayerNorm(x))
 
-    With a monotone activation the maximum over neighbours commutes with it, so this is EdgeConv (Wang et al., 2019) with
-    a linear edge function, at two GEMMs per point instead of one per edge.
+    A monotone activation commutes with the maximum over neighbours, so this is EdgeConv (Wang et al., 2019) with a
+    linear edge function, at two GEMMs per point instead of one per edge.
 
     Args:
         channels: width C.
@@ -51,4 +51,4 @@ class EdgeConvBlock(nn.Module):
 
 def in_cache(x: Tensor) -> tuple[Tensor, ...]:
     """Rows in pieces whose intermediate values stay in the processor's cache; in one piece where it does not matter."""
-    return (x,) if torch.is_grad_enabled() or x.is_cuda else x.split(ROWS_IN_CACHE)
+    return (x,) if torch.is_grad_enabled() or x.is_cuda else torch.split(x, ROWS_IN_CACHE)

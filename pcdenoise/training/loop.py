@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
@@ -95,10 +96,13 @@ class Trainer:
                     group["lr"] = rate
                 losses = self._stage_losses(model, loss, batch, device)
                 weights = [self.stage_weights[min(p, len(self.stage_weights) - 1)] for p in range(len(losses))]
-                total = sum((w * value for w, value in zip(weights, losses, strict=True)), torch.zeros((), device=device))
+                total = sum(
+                    (w * value for w, value in zip(weights, losses, strict=True)), torch.zeros((), device=device)
+                )
                 if not bool(torch.isfinite(total)):
                     raise DivergedError(
-                        f"the loss is {total.item()} at step {state.step}; lower trainer.learning_rate or resume an earlier checkpoint"
+                        f"the loss is {total.item()} at step {state.step}; "
+                        "lower trainer.learning_rate or resume an earlier checkpoint"
                     )
                 optimizer.zero_grad(set_to_none=True)
                 total.backward()  # type: ignore[no-untyped-call]
@@ -109,15 +113,13 @@ class Trainer:
                 yield Progress(state.step, total.item(), tuple(v.item() for v in losses), rate, waited)
 
     @staticmethod
-    def _stage_losses(
-        model: nn.Module, loss: PairedDSM, batch: PatchBatch, device: torch.device
-    ) -> list[Tensor]:
+    def _stage_losses(model: nn.Module, loss: PairedDSM, batch: PatchBatch, device: torch.device) -> list[Tensor]:
         surface = cKDTree(batch.surface)
         core = torch.from_numpy(np.flatnonzero(batch.core)).to(device)
-        clean = torch.from_numpy(batch.clean)
         sigma = torch.from_numpy(batch.sigma).to(device)
         estimate = torch.from_numpy(batch.estimate).to(device)
-        points, received, losses = batch.noisy, None, []
+        points, received = batch.noisy, None
+        losses: list[Tensor] = []
         stages = model.stages
         assert isinstance(stages, nn.ModuleList)
         for stage in stages:
@@ -129,16 +131,19 @@ class Trainer:
             move, received = stage(graph, estimate, received)
             if not bool(torch.isfinite(move).all()):
                 return [*losses, move.sum()]  # not finite either; no neighbours can be found for the next stage
-            here = torch.from_numpy(points)
+            origin = points[batch.core]
             points = points + move.detach().cpu().numpy()
             nearest = surface.query(points[batch.core])[1]
-            # Differences of positions are taken in float64: patches lie far apart.
-            offset = lambda target: (target - here[batch.core]).to(move.dtype).to(device)  # noqa: B023, E731
+
+            def offset(target: NDArray[np.float64], origin: NDArray[np.float64] = origin) -> Tensor:
+                # Differences of positions are taken in float64: patches lie far apart.
+                return torch.from_numpy((target - origin).astype(np.float32)).to(device)
+
             losses.append(
                 loss(
                     move[core],
-                    offset(clean[batch.core]),
-                    offset(torch.from_numpy(batch.surface[nearest])),
+                    offset(batch.clean[batch.core]),
+                    offset(batch.surface[nearest]),
                     torch.from_numpy(batch.normals[nearest]).to(move.dtype).to(device),
                     sigma[core],
                     graph.spacing[core],

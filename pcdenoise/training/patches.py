@@ -64,7 +64,7 @@ class PatchSampler:
     def batch(self, clouds: Sequence["CleanCloud"], step: int) -> PatchBatch:
         """The batch of one step."""
         rng = np.random.default_rng([self.seed, step])
-        parts = [self._patch(clouds[rng.integers(len(clouds))], rng) for _ in range(self.patches)]
+        parts = [self._patch(clouds[int(rng.integers(len(clouds)))], rng) for _ in range(self.patches)]
         shift = np.array([PATCH_DISTANCE, 0.0, 0.0])
         moved = {
             name: np.concatenate([part[name] + i * shift for i, part in enumerate(parts)])

@@ -39,8 +39,7 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
     """Train as `conf/train.yaml` says and return the path of the best weights.
 
     Args:
-        config: composed configuration: `dataset`, `holdout`, `model`, `loss`, `patches`, `trainer`, `validation`, `seed`,
-            `output`, `resume`, `device`, `log_every`, `checkpoint_every`.
+        config: `conf/train.yaml`, composed.
         listener: told of every step and validation.
 
     Raises:
@@ -66,7 +65,9 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
     else:
         held = int(config["holdout"])
         if not 0 < held < len(surfaces):
-            raise UsageError(f"holdout={held} of {len(surfaces)} shapes; hold out at least one and train on at least one")
+            raise UsageError(
+                f"holdout={held} of {len(surfaces)} shapes; hold out at least one and train on at least one"
+            )
         training, held_out = surfaces[:-held], surfaces[-held:]
     clouds = [CleanCloud(*cloud) for surface in training for cloud in surface.clouds.values()]
     if not clouds:
@@ -99,7 +100,9 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
             state.records["best"] = {"step": state.step, **figures}
             state.records["hours"] = hours + (time.perf_counter() - started) / 3600
             provenance = _provenance(config, state, [surface.name for surface in training])
-            save_checkpoint(folder / BEST, state.average.state_dict(), {"model": config["model"], "provenance": provenance})
+            save_checkpoint(
+                folder / BEST, state.average.state_dict(), {"model": config["model"], "provenance": provenance}
+            )
             (folder / BEST).with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n")
 
     try:
@@ -158,7 +161,7 @@ def _device(name: str) -> torch.device:
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
-    """A TensorBoard writer; rows beyond the step are hidden. The core trains without tensorboard, then nothing is written."""
+    """A TensorBoard writer that hides rows beyond the step; silent where tensorboard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

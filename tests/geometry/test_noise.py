@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from pcdenoise.errors import InputError
-from pcdenoise.geometry.noise import estimate_noise, local_spacing, scattered, spacing
+from pcdenoise.geometry.noise import estimate_noise, scattered, spacing
 from pcdenoise.geometry.sampling import poisson_disk
 
 VALIDATION_MESHES = Path(__file__).parents[3] / "shared" / "data" / "meshes" / "val"
@@ -33,24 +33,9 @@ def test_spacing_of_a_large_cloud_depends_on_neither_order_nor_origin():
     np.testing.assert_array_equal(scattered(points, 100), scattered(rng.permutation(points), 100))
 
 
-def test_local_spacing_follows_the_density():
-    rng = np.random.default_rng(0)
-    dense = rng.random((4_000, 3)) * [1, 1, 0]
-    sparse = rng.random((1_000, 3)) * [1, 1, 0] + [5, 0, 0]
-    values = local_spacing(np.concatenate([dense, sparse]))
-    assert np.median(values[4_000:]) / np.median(values[:4_000]) == pytest.approx(2, rel=0.05)
-
-
-def test_local_spacing_withstands_an_outlier():
-    points = grid(20)
-    points[0] = [-1000, 0, 0]
-    assert local_spacing(points).max() < 1.3
-
-
 @pytest.mark.parametrize("n", [0, 1])
 def test_less_than_two_points_have_no_spacing(n):
     assert spacing(np.zeros((n, 3))) == 0
-    np.testing.assert_array_equal(local_spacing(np.zeros((n, 3))), np.zeros(n))
 
 
 def test_small_and_coincident_clouds():

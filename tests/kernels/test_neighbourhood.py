@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from pcdenoise.geometry.neighbours import knn
@@ -36,3 +37,22 @@ def test_graph_moves_between_devices():
     graph = build_graph(points, knn(points, 4)[1], np.ones(20), (4,), (20,)).to("cpu")
     assert graph.edges.device == torch.device("cpu")
     assert graph.sizes == (20,)
+
+
+def spacing_of(points):
+    distances, idx = knn(points, 16)
+    return local_spacing(distances[:, 7], idx)
+
+
+def test_spacing_follows_the_density():
+    rng = np.random.default_rng(0)
+    dense = rng.random((4_000, 3)) * [1, 1, 0]
+    sparse = rng.random((1_000, 3)) * [1, 1, 0] + [5, 0, 0]
+    values = spacing_of(np.concatenate([dense, sparse]))
+    assert np.median(values[4_000:]) / np.median(values[:4_000]) == pytest.approx(2, rel=0.05)
+
+
+def test_spacing_withstands_an_outlier():
+    points = np.stack([*np.meshgrid(np.arange(20.0), np.arange(20.0)), np.zeros((20, 20))], axis=-1).reshape(-1, 3)
+    points[0] = [-1000, 0, 0]
+    assert spacing_of(points).max() < 1.7  # corners and edges have fewer points within reach

@@ -7,9 +7,9 @@ from pcdenoise.losses.dsm import PairedDSM
 
 
 def test_minimum_on_a_gaussian_is_the_closed_form():
-    """Clean points ~ N(0, s^2 I): the best denoiser is x s^2 / (s^2 + sigma^2), its paired error 3 s^2 sigma^2 / (s^2 + sigma^2).
+    """Clean points ~ N(0, s^2 I): the best denoiser is x s^2 / (s^2 + sigma^2).
 
-    Divided by sigma^2 that is the minimum 3 s^2 / (s^2 + sigma^2) of DSM with weight sigma^2; the loss is a third of it.
+    Its paired error over sigma^2 is 3 s^2 / (s^2 + sigma^2), the minimum of DSM; the loss is a third of it.
     """
     generator = torch.Generator().manual_seed(0)
     s, sigma, n = 0.7, 0.4, 200_000

@@ -16,7 +16,7 @@ from pcdenoise.training.patches import CleanCloud, PatchSampler
 from pcdenoise.training.session import BEST, LAST, Listener, train
 from pcdenoise.training.state import TrainingState
 
-SMALL = dict(channels=16, blocks=(1, 1), neighbours=12, neighbourhoods=(4, 12), handed_on=8)
+SMALL = {"channels": 16, "blocks": (1, 1), "neighbours": 12, "neighbourhoods": (4, 12), "handed_on": 8}
 WORDS = [
     "dataset.count=3", "dataset.resolutions=[2000]", "holdout=1", "model.channels=16", "model.blocks=[1,1]",
     "model.neighbours=12", "model.neighbourhoods=[4,12]", "patches.points=256", "patches.patches=2",
