@@ -125,7 +125,7 @@ def spread(
 
     def still_there(column: Column) -> bool:
         if column.attribute is None:
-            return width[None] == 3
+            return column.component is None or width[None] == 3
         values = cloud.attributes.get(column.attribute)
         return values is not None and (column.component is None or values.shape[1:] == (width[column.attribute],))
 
@@ -167,7 +167,7 @@ def fits(values: Values, dtype: Any) -> bool:
     if values.dtype.kind in "iu" and len(values):
         low, high = int(values.min()), int(values.max())
         if dtype.kind == "f":
-            return max(-low, high) <= 2 ** (np.finfo(dtype).nmant + 1)
+            return bool(max(-low, high) <= 2 ** (np.finfo(dtype).nmant + 1))
         return dtype.kind in "iu" and low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max
     if values.dtype.kind == "f" and dtype.kind in "iu" and len(values):
         limits = np.iinfo(dtype)

@@ -45,6 +45,7 @@ def read(path: Path) -> PointCloud:
     """Read a file; `colors` are uint16, `time` is GPS time, the other dimensions keep their LAS names."""
     import laspy
 
+    _check_chunks(path)
     try:
         las = laspy.read(path)
     except laspy.errors.LaspyException as error:
@@ -113,11 +114,36 @@ def write(cloud: PointCloud, path: Path) -> None:
     for column, values in pairs:
         if not same_rows or not np.array_equal(np.array(record[column.name]), values):
             record[column.name] = values
-    las = laspy.LasData(header, record)
-    with path.open("wb+") as file:
-        las.write(file, do_compress=path.suffix.lower() == ".laz")
-    if path.suffix.lower() == ".laz" and "wavepacket_index" in set(header.point_format.dimension_names):
+    header.update(record)
+    compress = path.suffix.lower() == ".laz"
+    try:
+        # Texts that are not ASCII are written as the bytes they were.
+        with laspy.LasWriter(path.open("wb+"), header, do_compress=compress, encoding_errors="ignore") as writer:
+            writer.write_points(record)
+            if header.version.minor >= 4 and header.evlrs:
+                writer.write_evlrs(header.evlrs)
+    except (laspy.errors.LaspyException, ValueError) as error:
+        raise OutputError(f"laspy cannot write it ({str(error).splitlines()[0]}); write .ply") from None
+    if compress and "wavepacket_index" in set(header.point_format.dimension_names):
         _check_wave_packets(path, record)
+
+
+def _check_chunks(path: Path) -> None:
+    """A damaged number of chunks makes the decompressor ask for so much memory that it ends the process."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+
+        def number(at: int, width: int) -> int:
+            file.seek(at)
+            return int.from_bytes(file.read(width), "little", signed=width == 8)
+
+        if file.read(4) != b"LASF" or not number(104, 1) & 128:
+            return
+        points = number(96, 4)
+        table = number(points, 8)
+        table = number(size - 8, 8) if table == -1 and size >= 8 else table
+        if not points < table <= size - 8 or number(table + 4, 4) > table - points:
+            raise InputError("the chunk table of the LAZ file is missing or damaged; copy or compress the file again")
 
 
 def _prefer_unscaled(places: list[columns.Column], arrays: list[Values]) -> tuple[list[columns.Column], list[int]]:

@@ -95,7 +95,7 @@ def _read_structured(array: Values) -> PointCloud:
 def _plain(cloud: PointCloud, layout: NpyLayout) -> Values:
     values = [values for _, values in columns.spread(cloud, layout.places)]
     kind = columns.coordinate_type(cloud.points, layout.type)
-    array = np.column_stack([part.astype(kind) for part in values])
+    array = np.column_stack(values).astype(kind)
     return array.reshape(*layout.shape, -1) if np.prod(layout.shape) == len(cloud) else array
 
 

@@ -92,7 +92,7 @@ def is_number(word: str, decimal: str = ".") -> bool:
 
 
 def _quote(word: str, separator: str) -> str:
-    if word and not any(mark in word for mark in (separator, '"', " ", "\n", "#")):
+    if (word or separator.strip()) and not any(mark in word for mark in (separator, '"', " ", "\n", "#")):
         return word
     return '"' + word.replace('"', '""').replace("\n", " ") + '"'
 
@@ -117,10 +117,9 @@ def _parse_fast(text: bytes, separator: str | None, decimal: str, encoding: str)
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError):
         return None
-    columns = [frame[i] for i in frame.columns]
     return [
         values.to_numpy() if values.dtype.kind in "iufb" else values.fillna("nan").to_numpy(dtype=str)
-        for values in columns
+        for values in (frame[i] for i in frame.columns)
     ]
 
 

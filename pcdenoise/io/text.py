@@ -51,6 +51,7 @@ class TextLayout:
         places: what each column is.
         trailer: a range grid behind the rows, as it was.
         rows: how many there were.
+        gaps: whether some column of numbers left values out; such a NaN is written as nothing again.
     """
 
     suffix: str
@@ -64,6 +65,7 @@ class TextLayout:
     places: tuple[columns.Column, ...] = ()
     trailer: bytes = b""
     rows: int = 0
+    gaps: bool = False
 
 
 def read(path: Path) -> PointCloud:
@@ -86,6 +88,8 @@ def read(path: Path) -> PointCloud:
         raise InputError(f"from line {line} on the rows are shorter than the first; give every row the same length")
     if names is None and len(found) > 3 and found[-1].dtype.kind == "U" and not (found[-1] != "").any():
         found.pop()
+    missing = [values.dtype.kind == "U" and _is_gappy(values, decimal) for values in found]
+    found = [_fill_gaps(v, decimal) if gaps else v for v, gaps in zip(found, missing, strict=True)]
     count = next((i for i, line in enumerate(preamble) if _is_count(line)), None)
     if count is not None and int(preamble[count]) != len(found[0]):
         raise InputError(
@@ -111,6 +115,7 @@ def read(path: Path) -> PointCloud:
         tuple(places),
         trailer,
         len(points),
+        any(missing),
     )
     return PointCloud(points, attributes, {"text_layout": layout})
 
@@ -133,6 +138,8 @@ def write(cloud: PointCloud, path: Path) -> None:
     pairs = columns.spread(PointCloud(cloud.points, held), layout.places)
     places = tuple(column for column, _ in pairs)
     values = [values.astype(str) if values.dtype.kind == "S" else values for _, values in pairs]
+    if layout.gaps:
+        values = [_leave_gaps(v, layout) if v.dtype.kind == "f" else v for v in values]
     preamble = list(layout.preamble)
     if layout.count is not None:
         preamble[layout.count] = str(len(cloud))
@@ -263,6 +270,19 @@ def _pts_names(found: list[Values]) -> list[str]:
     if len(found) == 7:
         return ["x", "y", "z", "intensity", *colors]
     return columns.unnamed(found[3:])
+
+
+def _is_gappy(words: Values, decimal: str) -> bool:
+    """Whether a column of text is one of numbers, some of which are left out."""
+    return bool((words == "").any()) and all(table.is_number(word, decimal) for word in words[words != ""].tolist())
+
+
+def _fill_gaps(words: Values, decimal: str) -> NDArray[np.float64]:
+    return np.array([float(word.replace(decimal, ".")) if word else np.nan for word in words.tolist()])
+
+
+def _leave_gaps(values: Values, layout: TextLayout) -> Values:
+    return np.array(["" if word == "nan" else word for word in table.spell(values, layout.joint, layout.decimal)])
 
 
 def _narrow(colors: Values) -> Values:

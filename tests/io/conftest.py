@@ -26,7 +26,7 @@ def real():
 def utm() -> PointCloud:
     """Twenty points at UTM coordinates with millimetres, and attributes of the usual kinds."""
     rng = np.random.default_rng(7)
-    points = np.round(rng.uniform(0, 100, (20, 3)), 3) + [450_000.0, 5_400_000.0, 300.0]
+    points = rng.uniform(0, 100, (20, 3)) + np.array([450_000.0, 5_400_000.0, 300.0])
     return PointCloud(
         np.round(points, 3),
         {

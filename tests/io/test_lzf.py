@@ -8,7 +8,9 @@ from pcdenoise.io import lzf
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.one_of(st.binary(max_size=400), st.lists(st.sampled_from([b"\0" * 300, b"abc", b"xyzxyz", b"q"])).map(b"".join)))
+@given(
+    st.one_of(st.binary(max_size=400), st.lists(st.sampled_from([b"\0" * 300, b"abc", b"xyzxyz", b"q"])).map(b"".join))
+)
 def test_round_trip(data):
     assert lzf.decompress(lzf.compress(data), len(data)) == data
 
@@ -26,7 +28,13 @@ def test_repetition_shrinks_and_noise_hardly_grows():
 
 @pytest.mark.parametrize(
     ("data", "size"),
-    [(b"\x05ab", 6), (b"\x01ab" + bytes([6 << 5, 9]), 10), (b"\x01ab" + bytes([7 << 5]), 10), (b"\x01ab", 3), (b"\x01ab", 1)],
+    [
+        (b"\x05ab", 6),
+        (b"\x01ab" + bytes([6 << 5, 9]), 10),
+        (b"\x01ab" + bytes([7 << 5]), 10),
+        (b"\x01ab", 3),
+        (b"\x01ab", 1),
+    ],
 )
 def test_corrupt_data(data, size):
     with pytest.raises(InputError):

@@ -21,6 +21,7 @@ DATA {}
 """
 ROW = "<fff3BIfffqQhd2H"
 NAN = float("nan")
+KINDS = ["f4", "f4", "f4", "3u1", "u4", "f4", "f4", "f4", "i8", "u8", "i2", "f8", "2u2"]
 ROWS = [
     (1.5, 2.5, 3.5, 1, 2, 3, 0x00102030, 0.0, 0.0, 1.0, -(2**62) - 1, 2**64 - 1, -300, 0.1, 1, 2),
     (NAN, NAN, NAN, 4, 5, 6, 0xFF804020, 1.0, 0.0, 0.0, 7, 8, 9, NAN, 3, 4),
@@ -34,7 +35,7 @@ def by_hand(encoding: str) -> bytes:
     head = HEADER.format(encoding).encode()
     if encoding == "binary":
         return head + rows
-    table = np.frombuffer(rows, np.dtype([("", t) for t in "f4 f4 f4 3u1 u4 f4 f4 f4 i8 u8 i2 f8 2u2".split()]))
+    table = np.frombuffer(rows, np.dtype([("", t) for t in KINDS]))
     plain = b"".join(table[name].tobytes() for name in table.dtype.names)
     packed = b"".join(bytes([len(plain[i : i + 32]) - 1]) + plain[i : i + 32] for i in range(0, len(plain), 32))
     return head + struct.pack("<II", len(packed), len(plain)) + packed
@@ -116,11 +117,9 @@ def test_new_files_have_names_the_pcl_knows(tmp_path):
         "fpfh": rng.normal(size=(5, 33)).astype(np.float32),
         "intensity": rng.normal(size=5).astype(np.float32),
     }
-    write(PointCloud(rng.normal(size=(5, 3)), attributes), tmp_path / "a.pcd")
+    write(PointCloud(np.float32(rng.normal(size=(5, 3))), attributes), tmp_path / "a.pcd")
     head = (tmp_path / "a.pcd").read_bytes().split(b"DATA")[0].decode()
-    assert set(head.split("FIELDS ")[1].split("\n")[0].split()) == set(
-        "x y z rgb normal_x normal_y normal_z intensity fpfh".split()
-    )
+    assert head.split("FIELDS ")[1].split("\n")[0] == "x y z rgb normal_x normal_y normal_z fpfh intensity"
     back = read(tmp_path / "a.pcd")
     for name, values in attributes.items():
         np.testing.assert_array_equal(back.attributes[name], values)

@@ -120,7 +120,8 @@ class TestByHand:
 
 def test_lists_of_points_stay(tmp_path):
     """List properties of the points themselves: of one length (n, k), else objects."""
-    head = b"ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty double x\nproperty double y\nproperty double z\n"
+    head = b"ply\nformat binary_little_endian 1.0\nelement vertex 2\n"
+    head += b"property double x\nproperty double y\nproperty double z\n"
     for lengths in ((2, 2), (1, 3)):
         data = head + b"property list ushort float w\nend_header\n"
         for n in lengths:
@@ -172,7 +173,9 @@ def test_names_of_other_programs(tmp_path):
 
 
 def test_what_ply_cannot_hold_is_said(tmp_path):
-    cloud = PointCloud(np.zeros((2, 3)), {"id": np.array([2**60 + 1, 0]), "word": np.array(["a", "b"]), "ok": np.ones(2)})
+    cloud = PointCloud(
+        np.zeros((2, 3)), {"id": np.array([2**60 + 1, 0]), "word": np.array(["a", "b"]), "ok": np.ones(2)}
+    )
     with pytest.warns(UserWarning, match="id, word"):
         write(cloud, tmp_path / "a.ply")
     assert set(read(tmp_path / "a.ply").attributes) == {"ok"}

@@ -118,7 +118,13 @@ def test_any_pair_of_formats_converts(source, target, tmp_path, utm):
     assert len(second) == len(utm)
     coarse = 0.5 if ".bin" in (source, target) else 1e-4
     np.testing.assert_allclose(second.points, utm.points, atol=coarse, rtol=0)
-    held = {".pts": {"colors", "intensity"}, ".obj": {"colors"}, ".off": {"colors"}, ".bin": {"intensity"}, ".stl": set()}
+    held = {
+        ".pts": {"colors", "intensity"},
+        ".obj": {"colors"},
+        ".off": {"colors"},
+        ".bin": {"intensity"},
+        ".stl": set(),
+    }
     names = utm.attributes.keys() & held.get(source, utm.attributes.keys()) & held.get(target, utm.attributes.keys())
     for name in names - {"colors"}:
         assert same_values(second.attributes[name], utm.attributes[name]), name

@@ -61,13 +61,19 @@ def test_comments_between_rows(tmp_path):
 
 
 def test_a_header_names_columns_in_any_order(tmp_path):
-    text = "id,Z,Y,X,Intensity,R,G,B,label\n7,3.0,2.0,1.0,0.5,255,0,1,car\n8,6.0,5.0,4.0,0.25,9,8,7,\"tall, tree\"\n"
+    text = 'id,Z,Y,X,Intensity,R,G,B,label\n7,3.0,2.0,1.0,0.5,255,0,1,car\n8,6.0,5.0,4.0,0.25,9,8,7,"tall, tree"\n'
     cloud = trip(tmp_path, text, ".csv")
     np.testing.assert_array_equal(cloud.points, [[1, 2, 3], [4, 5, 6]])
     np.testing.assert_array_equal(cloud.attributes["colors"], [[255, 0, 1], [9, 8, 7]])
     assert cloud.attributes["colors"].dtype == np.uint8
     assert cloud.attributes["label"].tolist() == ["car", "tall, tree"]
     assert set(cloud.attributes) == {"id", "intensity", "colors", "label"}
+
+
+def test_values_left_out_are_nan_and_left_out_again(tmp_path):
+    cloud = trip(tmp_path, "x;y;z;height;word\n1,0;2,0;3,0;;\n4,0;5,0;6,0;0,25;tree\n", ".csv")
+    np.testing.assert_array_equal(cloud.attributes["height"], [np.nan, 0.25])
+    assert cloud.attributes["word"].tolist() == ["", "tree"]
 
 
 def test_a_comment_that_names_columns(tmp_path):
@@ -140,7 +146,7 @@ def test_range_grid_of_a_stanford_scan(tmp_path):
 @pytest.mark.parametrize("grid", [GRID.replace("1 2", "1 3"), GRID.replace("1 2", "0"), "1 2 3\n4 5 6\n0\n"])
 def test_short_rows_that_are_no_range_grid(grid, tmp_path):
     (tmp_path / "a.xyz").write_text(grid)
-    with pytest.raises(InputError, match="line [34]"):
+    with pytest.raises(InputError, match=r"line [34]"):
         read(tmp_path / "a.xyz")
 
 
