@@ -1,6 +1,7 @@
-"""Denoise the PU-Net test shapes at the published noise levels and print Chamfer distance and P2M (family A), x 1e4.
+"""Denoise shapes at the published noise levels and print Chamfer distance and P2M (family A), x 1e4.
 
-    python tools/evaluate_pu_net.py PUNET_FOLDER [--json results.json]
+    python tools/evaluate.py PUNET_FOLDER [--json results.json]      a folder in the PU-Net layout
+    python tools/evaluate.py MESH_FOLDER --levels 0 0.0025 0.01      a folder of meshes, sampled by Poisson disk
 
 Blind: the denoiser is told nothing about the noise. The noise is Gaussian per coordinate, relative to the unit sphere
 of the clean cloud, seeded by shape, resolution and level.
@@ -17,8 +18,10 @@ from rich.table import Table
 
 from pcdenoise.api import denoise_with_report, load_model
 from pcdenoise.cloud import PointCloud
+from pcdenoise.datasets.folder import Folder
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.datasets.pu_net import PUNet
+from pcdenoise.datasets.surfaces import SurfaceSource
 from pcdenoise.metrics.chamfer import chamfer_distance
 from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance
 
@@ -28,7 +31,7 @@ SURROGATE = "quadric"  # rebuilt, not the published shape: reported apart
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", type=Path, help="folder in the PU-Net layout")
+    parser.add_argument("root", type=Path, help="folder in the PU-Net layout, or of meshes")
     parser.add_argument("--split", default="test")
     parser.add_argument("--model", default="auto")
     parser.add_argument("--passes", default="auto", type=lambda text: text if text == "auto" else int(text))
@@ -38,18 +41,23 @@ def main() -> None:
     options = parser.parse_args()
     console = Console()
     denoiser = load_model(options.model)
-    surfaces = PUNet(root=options.root, split=options.split, resolutions=options.resolutions, meshes=True).surfaces()
+    source: SurfaceSource = Folder(root=options.root, resolutions=options.resolutions, meshes=True)
+    if (options.root / "pointclouds").is_dir():
+        source = PUNet(root=options.root, split=options.split, resolutions=options.resolutions, meshes=True)
+    surfaces = source.surfaces()
     cells = []
     for resolution in options.resolutions:
         for level in options.levels:
             for index, surface in enumerate(surfaces):
                 clean = surface.clouds[resolution][0].astype(np.float64)
-                noisy = Gaussian(level)(clean, np.random.default_rng([index, resolution, round(1e4 * level)]))
+                rng = np.random.default_rng([index, resolution, round(1e4 * level)])
+                noisy = Gaussian(level)(clean, rng) if level else clean
                 started = time.perf_counter()
                 result, report = denoise_with_report(PointCloud(noisy), denoiser, passes=options.passes)
                 seconds = time.perf_counter() - started
                 cell = {"shape": surface.name, "resolution": resolution, "level": level, "seconds": seconds}
                 cell |= {"spacing": report.spacing, "noise_estimate": report.noise_before, "passes": report.passes}
+                cell |= {"moved_spacings": report.mean_move / report.spacing}
                 for name, points in (("noisy", noisy), ("denoised", result.points)):
                     cell[f"{name}_cd"] = 1e4 * chamfer_distance(points, clean)
                     if surface.mesh is not None:
@@ -75,8 +83,8 @@ def print_row(console: Console, cells: list[dict[str, object]], resolution: int,
     """One line as soon as a column is done."""
     column = choose(cells, resolution, level)
     console.print(
-        f"{resolution} points, {level:.0%}: CD {mean(column, 'denoised_cd'):.3f}, "
-        f"P2M {mean(column, 'denoised_p2m'):.3f}, {mean(column, 'seconds'):.2f} s a cloud",
+        f"{resolution} points, {level:.2%}: CD {mean(column, 'denoised_cd'):.3f}, "
+        f"P2M {mean(column, 'denoised_p2m'):.3f}, moved {mean(column, 'moved_spacings'):.3f} spacings, {mean(column, 'seconds'):.2f} s a cloud",
         highlight=False,
     )
 
@@ -88,7 +96,7 @@ def print_table(console: Console, cells: list[dict[str, object]], resolutions: l
     table = Table(title="CD / P2M x 1e4, own samplings of the shapes: comparable with published figures, not identical")
     table.add_column("")
     for resolution, level in columns:
-        table.add_column(f"{resolution // 1000}K {level:.0%}", justify="right")
+        table.add_column(f"{resolution // 1000}K {level:.2%}", justify="right")
 
     def add(title: str, names: list[str], prefix: str) -> None:
         row = []
