@@ -84,7 +84,8 @@ def print_row(console: Console, cells: list[dict[str, object]], resolution: int,
     column = choose(cells, resolution, level)
     console.print(
         f"{resolution} points, {level:.2%}: CD {mean(column, 'denoised_cd'):.3f}, "
-        f"P2M {mean(column, 'denoised_p2m'):.3f}, moved {mean(column, 'moved_spacings'):.3f} spacings, {mean(column, 'seconds'):.2f} s a cloud",
+        f"P2M {mean(column, 'denoised_p2m'):.3f}, "
+        f"moved {mean(column, 'moved_spacings'):.3f} spacings, {mean(column, 'seconds'):.2f} s a cloud",
         highlight=False,
     )
 
