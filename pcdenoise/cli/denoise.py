@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     # conf/model/ holds networks to train, so Hydra would take `model=NAME` for one of those.
     models = [word.removeprefix("model=") for word in words if word.startswith("model=")]
     config = compose("denoise", [word for word in words if not word.startswith("model=")])
-    config |= {"model": model for model in models}
+    options.model = options.model or next(reversed(models), None)
     flags = {key: getattr(options, key) for key in ("model", "device", "passes", "strength", "max_move", "seed")}
     config |= {key: value for key, value in flags.items() if value is not None}
     _check_values(config)

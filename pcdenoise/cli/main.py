@@ -78,7 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except PcdenoiseError as error:
             return _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            return _fail(f"interrupted; {COMMANDS[command].AFTER_INTERRUPT}" if command else "interrupted", INTERRUPTED)
+            _fail(f"interrupted; {COMMANDS[command].AFTER_INTERRUPT}" if command else "interrupted", INTERRUPTED)
+            if arguments is None:
+                os._exit(INTERRUPTED)  # threads of a search go on and would crash an interpreter that winds up
+            return INTERRUPTED
         except BrokenPipeError:
             _forget_stdout()  # whoever read it has seen enough
         except Exception as error:

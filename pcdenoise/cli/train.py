@@ -10,6 +10,7 @@ The words are Hydra overrides of conf/train.yaml:
 import argparse
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 AFTER_INTERRUPT = "add resume=auto to go on from the last checkpoint"
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
 
         print(json.dumps(config, indent=2))
         return
+    _check_values(config)
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -62,3 +64,18 @@ def run(options: argparse.Namespace) -> None:
     with bar or nullcontext():
         best = train(config, Listener(lambda text: console.print(text, highlight=False), reading, step, validated))
     print(f"best weights: {best}")
+
+
+def _check_values(config: dict[str, Any]) -> None:
+    """Refuse before the data set is read, which may take minutes."""
+    import torch
+
+    from pcdenoise.errors import ModelError, UsageError
+
+    device, resume = config["device"], config["resume"]
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"there is no device {device!r}; give auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is available; use device=cpu, or install torch with CUDA")
+    if resume not in (None, False, True, "auto") and not Path(resume).is_file():
+        raise ModelError(f"there is no checkpoint {resume}; give resume=auto or the path of a last.safetensors")
