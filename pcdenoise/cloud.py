@@ -18,7 +18,7 @@ class PointCloud:
         attributes: name -> array with n rows, in the file's own type. Conventional names: `colors` (n, 3),
             `normals` (n, 3), `intensity`, `classification`, `time`; any other scalar or vector field keeps its name.
         metadata: what a format needs to write the same file again (header records, faces, width and height).
-            Keys start with the name of the format that put them there, for instance `las_header`.
+            Keys start with the name of the format that put them there, for instance `las_layout`.
 
     Raises:
         InputError: points are not (n, 3), or an attribute has another number of rows.

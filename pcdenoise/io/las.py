@@ -5,6 +5,7 @@ scale, offset, coordinate system, VLRs, EVLRs, GPS time and bit fields come back
 keep their integers.
 """
 
+import struct
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ Values = NDArray[Any]
 _INT32 = np.iinfo(np.int32)
 _EXTRA_TYPES = {"i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"}
 _NAME_LENGTH = 32
+_VLR, _EVLR, _COMPRESSED = 54, 60, 128  # bytes of the two record heads; the bit of the point format that means LAZ
 _UNSCALED = "scalar_"  # prefix of an extra dimension that holds what a standard one is too narrow for
 
 
@@ -45,7 +47,7 @@ def read(path: Path) -> PointCloud:
     """Read a file; `colors` are uint16, `time` is GPS time, the other dimensions keep their LAS names."""
     import laspy
 
-    _check_chunks(path)
+    _check_header(path)
     try:
         las = laspy.read(path)
     except laspy.errors.LaspyException as error:
@@ -128,21 +130,33 @@ def write(cloud: PointCloud, path: Path) -> None:
         _check_wave_packets(path, record)
 
 
-def _check_chunks(path: Path) -> None:
-    """A damaged number of chunks makes the decompressor ask for so much memory that it ends the process."""
+def _check_header(path: Path) -> None:
+    """Compare what the header promises with the size of the file.
+
+    A damaged number makes laspy read four billion records, or lazrs ask for so much memory that the process ends.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
-
-        def number(at: int, width: int) -> int:
-            file.seek(at)
-            return int.from_bytes(file.read(width), "little", signed=width == 8)
-
-        if file.read(4) != b"LASF" or not number(104, 1) & 128:
+        head = file.read(375).ljust(375, b"\0")
+        header_size, points, vlrs, kind, length, count = struct.unpack_from("<HIIBHI", head, 94)
+        evlrs_at, evlrs, wide_count = struct.unpack_from("<QIQ", head, 235) if head[25] >= 4 else (0, 0, count)
+        if head[:4] != b"LASF":
+            raise InputError("the file does not begin with LASF; give it the suffix of its format")
+        if points > size or vlrs * _VLR > points - header_size or (evlrs and evlrs * _EVLR > size - evlrs_at):
+            raise InputError("the header promises more records than the file holds; copy or export it again")
+        if not kind & _COMPRESSED:
+            if wide_count * length > size - points:
+                held = (size - points) // max(length, 1)
+                raise InputError(f"the header promises {wide_count} points, the file holds {held}; copy it again")
             return
-        points = number(96, 4)
-        table = number(points, 8)
-        table = number(size - 8, 8) if table == -1 and size >= 8 else table
-        if not points < table <= size - 8 or number(table + 4, 4) > table - points:
+        file.seek(points)
+        (table,) = struct.unpack("<q", file.read(8).ljust(8, b"\0"))
+        if table == -1:
+            file.seek(size - 8)
+            (table,) = struct.unpack("<q", file.read(8).ljust(8, b"\0"))
+        file.seek(max(table, 0) + 4)
+        (chunks,) = struct.unpack("<I", file.read(4).ljust(4, b"\xff"))
+        if not points < table or chunks > table - points or (wide_count and not chunks):
             raise InputError("the chunk table of the LAZ file is missing or damaged; copy or compress the file again")
 
 

@@ -25,7 +25,7 @@ def parse(
     decimal: str = ".",
     first_line: int = 1,
     numbers: Collection[int] | None = None,
-    encoding: str = "utf-8",
+    encoding: str = "latin-1",
 ) -> list[NDArray[Any]]:
     """Read rows of equal length as columns.
 

@@ -190,12 +190,23 @@ def test_a_damaged_chunk_table_is_no_crash(tmp_path):
         read(tmp_path / "a.laz")
 
 
+@pytest.mark.parametrize(("at", "width"), [(96, 4), (100, 4), (243, 4), (247, 8)])
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+def test_headers_that_promise_too_much(at, width, suffix, tmp_path):
+    survey().write(tmp_path / f"a{suffix}")
+    data = bytearray((tmp_path / f"a{suffix}").read_bytes())
+    data[at + width - 1] = 0x7F
+    (tmp_path / f"a{suffix}").write_bytes(data)
+    with pytest.raises(InputError):
+        read(tmp_path / f"a{suffix}")
+
+
 def test_malformed(tmp_path):
     survey().write(tmp_path / "a.las")
     data = (tmp_path / "a.las").read_bytes()
     laspy.LasData(laspy.LasHeader(point_format=6, version="1.4")).write(tmp_path / "none.las")
     for wrong, said in [
-        (b"LASX" + data[4:], "laspy|readable"),
+        (b"LASX" + data[4:], "LASF"),
         (data[:200], "a.las"),
         (data[:2500], "a.las"),
         ((tmp_path / "none.las").read_bytes(), "0 points"),
