@@ -52,12 +52,12 @@ def test_in_a_process_of_its_own(run, scan, folder, one_line):
     result = run("denoise", scan)
     assert (result.code, result.err) == (0, "")
     assert (folder / "scan_denoised.ply").exists()
-    one_line(run("denoise", scan), 4, "scan_denoised.ply exists")
+    one_line(run("denoise", "nowhere.ply"), 3, "nowhere.ply does not exist")
 
 
 @pytest.mark.parametrize("buffered", ["0", "1"])
-def test_a_reader_that_leaves_early_is_no_error(buffered, start, scan):
-    process = start("info", scan, env={"PYTHONUNBUFFERED": buffered})
+def test_a_reader_that_leaves_early_is_no_error(buffered, start):
+    process = start("train", "--show", env={"PYTHONUNBUFFERED": buffered})
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 0
