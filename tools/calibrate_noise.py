@@ -34,7 +34,7 @@ def main() -> None:
         inside = noisy[(np.abs(noisy[:, :2] - side / 2) < side / 2 - 30).all(axis=1)]
         queries = rng.permutation(inside)[:4_000]
         for k in LADDER:
-            residual, radius = sheet_residuals(noisy, tree, queries, k)
+            residual, radius, _ = sheet_residuals(noisy, tree, queries, k)
             measured[k].append((level / np.median(radius), float(np.quantile(residual / radius, QUANTILE))))
     for k, pairs in measured.items():
         ratio, value = np.array(pairs).T

@@ -138,3 +138,13 @@ def test_degenerate_clouds_have_no_noise():
 def test_noise_of_nan_is_an_error():
     with pytest.raises(InputError, match="finite"):
         estimate_noise(np.full((50, 3), np.nan))
+
+
+@pytest.mark.parametrize("gap", [2.0, 3.0])
+def test_two_sides_of_a_thin_wall_are_not_noise(gap):
+    """Sheets of pitch 1 a few pitches apart: counted as noise, the wall would read gap / 2, five times the truth."""
+    rng = np.random.default_rng(0)
+    sheet = np.stack([*np.meshgrid(np.arange(70.0), np.arange(70.0)), np.zeros((70, 70))], axis=-1).reshape(-1, 3)
+    wall = np.concatenate([sheet, sheet + np.array([0.37, 0.61, gap])])
+    noisy = wall + rng.uniform(-0.3, 0.3, wall.shape) * [1, 1, 0] + 0.25 * rng.standard_normal(wall.shape)
+    assert 0.5 * 0.25 < estimate_noise(noisy) < 1.7 * 0.25
