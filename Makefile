@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-DEMO_CLOUD ?= $(firstword $(sort $(wildcard data/*.ply)))
+DEMO_CLOUD ?= data/flange.ply
 
 # Idle OpenMP threads that spin on shared cores turn a tenth of a second into many.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -20,7 +20,6 @@ $(READY): pyproject.toml constraints.txt tools/setup.sh
 	@touch $@
 
 demo: $(READY) ## clean a small noisy cloud and draw it before and after
-	$(if $(DEMO_CLOUD),,$(error there is no cloud in data/; name one: make demo DEMO_CLOUD=FILE.ply))
 	@mkdir -p demo
 	$(BIN)/pcdenoise denoise $(DEMO_CLOUD) -o demo/$(notdir $(DEMO_CLOUD)) --render demo/before_after.png --overwrite
 	@echo "The cleaned cloud is demo/$(notdir $(DEMO_CLOUD)), the picture demo/before_after.png"

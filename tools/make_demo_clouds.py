@@ -99,7 +99,7 @@ def _hide(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 DEMOS = (
     Demo("flange", "machined", 14, 18_000, 0.012, _rings),
-    Demo("scroll", "shells", 21, 18_000, 0.012, _turning),
+    Demo("sheet", "shells", 22, 18_000, 0.007, _turning),
     Demo("calf", "creatures", 1, 16_000, 0.008, _hide),
 )
 
