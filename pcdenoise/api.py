@@ -24,8 +24,13 @@ from pcdenoise.geometry.rotations import random_rotation
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "edgeconv"
-# Below this many spacings the noise cannot be told from the pattern of the sampling: such a cloud stays as it is.
-CLEAN = 0.12
+# In spacings. Below `CLEAN` the noise cannot be told from the shape: such a cloud stays as it is. A network is told of
+# no less than `LEAST_SIGMA`, the faintest noise it was trained on in earnest.
+CLEAN = 0.08
+LEAST_SIGMA = 0.12
+# No true position lies further off, in sigmas: a longer move comes from a neighbourhood the network does not know, such
+# as a few points far from all others.
+REACH = 5.0
 
 Cloud = TypeVar("Cloud", PointCloud, NDArray[Any], torch.Tensor)
 
@@ -192,12 +197,13 @@ def denoise_with_report(
         note = "no noise was found; the cloud is returned unchanged: force a pass with passes=1"
     moved, after = local, level
     if count and strength:
-        sigma = np.full(len(local), max(level, CLEAN))
+        sigma = np.full(len(local), max(level, LEAST_SIGMA))
         move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress) - local)
-        if max_move is not None:
-            length = np.linalg.norm(move, axis=1, keepdims=True)
-            move *= np.minimum(1.0, max_move / frame.scale / np.maximum(length, np.finfo(float).tiny))
-        moved = local + move
+        limit = (
+            REACH * sigma[:, None] if max_move is None else np.minimum(REACH * sigma[:, None], max_move / frame.scale)
+        )
+        length = np.linalg.norm(move, axis=1, keepdims=True)
+        moved = local + move * np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
         after = estimate_noise(moved)
     points = cloud.points.copy()
     # Adding the displacement leaves a point that did not move exactly where it was.

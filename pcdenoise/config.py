@@ -1,6 +1,7 @@
 """Configurations: where they lie, how they are composed, how they become objects."""
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def compose(name: str, overrides: list[str]) -> dict[str, Any]:
             config = hydra_compose(name, overrides=overrides)
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())
+        # Hydra goes on with advice on its own syntax and search path, which does not help here.
+        reason = re.split(r" Config search path| To append to", " ".join(str(error).split()))[0]
         raise UsageError(f"the configuration cannot be composed: {reason}") from None
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}

@@ -20,7 +20,7 @@ _WIDER = 3  # steps of the ladder
 _GROWTH = 0.5
 _LEAST_SHARE = 0.88
 _EXCESS = 1.06
-_SHEET_KURTOSIS, _TWO_SHEETS, _LEAST_SHEET = -0.5, 1.8, 0.25
+_SHEET_KURTOSIS, _TWO_SHEETS, _LEAST_SHEET, _SHEETS_APART = -0.5, 1.8, 0.25, 0.2
 # k: (gain, ceiling, sharpness) of `sheet_profile`, from tools/calibrate_noise.py
 _CALIBRATION: dict[int, tuple[float, float, float]] = {
     16: (0.8044, 0.3188, 4.045),
@@ -94,7 +94,8 @@ def estimate_noise(points: NDArray[np.float64]) -> float:
     The two sides of a thin wall are no noise, yet no ball that holds both can tell by its residual alone. Their
     residuals have two peaks, and so an excess kurtosis `kappa` far below that of a noisy sheet, which lies between -0.5
     and -0.3 whatever sigma and k. Its median over the balls lowers the estimate by `w = 1 - 1.8 (-0.5 - kappa)`, at
-    most 1 and at least 1/4; slope and start were chosen on the validation shapes and on procedural shells.
+    most 1 and at least 1/4, though not below a fifth of the spacing: sides nearer than that are the steps of a
+    quantised depth. Slope and start were chosen on the validation shapes and on procedural shells.
 
     It is accurate where a fair part of the surface is smooth over three or four sigma.
 
@@ -131,7 +132,10 @@ def estimate_noise(points: NDArray[np.float64]) -> float:
     wider, _, _ = estimate(ladder[min(step + _WIDER, len(ladder) - 1)])
     growth = max(_LEAST_SHARE, min(1.0, sigma / wider) ** _GROWTH)
     one_sheet = float(np.clip(1 - _TWO_SHEETS * (_SHEET_KURTOSIS - kurtosis), _LEAST_SHEET, 1.0))
-    return float(sigma * growth * one_sheet / _EXCESS)
+    sigma *= growth / _EXCESS
+    # a query finds itself first
+    eighth = np.median(query_tree(tree, queries, SPACING_NEIGHBOURS + 1)[0][:, -1])
+    return float(max(sigma * one_sheet, min(sigma, _SHEETS_APART * eighth / np.sqrt(SPACING_NEIGHBOURS / np.pi))))
 
 
 def _distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:

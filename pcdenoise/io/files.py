@@ -79,6 +79,10 @@ def write(cloud: PointCloud, path: str | os.PathLike[str], *, overwrite: bool = 
         raise OutputError(_explain(error, target)) from error
     except PcdenoiseError as error:
         raise OutputError(f"{path}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries have errors of their own, on a full disk too
+        raise OutputError(f"{target} cannot be written ({error}); is the disk full? Nothing was kept") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pcdenoise.errors import UsageError
 from pcdenoise.score import ScoreField
 
 
@@ -22,11 +23,18 @@ class Ascent:
         steps: number of iterates, at least 1.
         step: first step, in units of sigma^2.
         decay: factor of the step from one iterate to the next.
+
+    Raises:
+        UsageError: steps is not a whole number from 1.
     """
 
     steps: int = 1
     step: float = 1.0
     decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise UsageError(f"sampler.steps is {self.steps}; give a whole number from 1")
 
     def __call__(self, field: ScoreField, x: Tensor, sigma: Tensor) -> Iterator[Tensor]:
         """Yields the iterates (n, 3), the start not included. sigma is (n, 1), in the unit of x."""

@@ -157,7 +157,7 @@ class TestOutput:
         "suffix",
         [
             *sorted(set(FORMATS) - {".stl", ".laz"}),
-            pytest.param(".laz", marks=pytest.mark.xfail(reason="lazrs raises an error of its own, not OSError")),
+            ".laz",
         ],
     )
     def test_a_limit_on_the_size_of_files(self, suffix, cli, scan, folder):

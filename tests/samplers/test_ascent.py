@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from pcdenoise.errors import UsageError
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField
 
@@ -25,3 +27,9 @@ def test_one_full_step_reaches_the_denoiser():
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(2))
     (y,) = Ascent()(DenoiserField(lambda sigma: target), x, torch.full((50, 1), 0.7))
     torch.testing.assert_close(y, target, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5])
+def test_it_takes_at_least_one_whole_step(steps):
+    with pytest.raises(UsageError, match="whole number"):
+        Ascent(steps=steps)
