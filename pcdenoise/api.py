@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pcdenoise.checkpoint import load_checkpoint, load_weights, select
 from pcdenoise.cloud import PointCloud
 from pcdenoise.config import instantiate
-from pcdenoise.denoisers.learned import LearnedDenoiser, part
+from pcdenoise.denoisers.learned import LearnedDenoiser, part, told_sigma
 from pcdenoise.errors import InputError, ModelError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -24,13 +24,11 @@ from pcdenoise.geometry.rotations import random_rotation
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "edgeconv"
-# In spacings. Below `CLEAN` the noise cannot be told from the shape: such a cloud stays as it is. A network is told of
-# no less than `LEAST_SIGMA`, the faintest noise it was trained on in earnest.
+# Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
 CLEAN = 0.08
-LEAST_SIGMA = 0.12
-# No true position lies further off, in sigmas: a longer move comes from a neighbourhood the network does not know, such
+# No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood the network does not know, such
 # as a few points far from all others.
-REACH = 5.0
+REACH = 6.0
 
 Cloud = TypeVar("Cloud", PointCloud, NDArray[Any], torch.Tensor)
 
@@ -197,7 +195,7 @@ def denoise_with_report(
         note = "no noise was found; the cloud is returned unchanged: force a pass with passes=1"
     moved, after = local, level
     if count and strength:
-        sigma = np.full(len(local), max(level, LEAST_SIGMA))
+        sigma = told_sigma(level, len(local))
         move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress) - local)
         limit = (
             REACH * sigma[:, None] if max_move is None else np.minimum(REACH * sigma[:, None], max_move / frame.scale)

@@ -21,6 +21,15 @@ from pcdenoise.score import DenoiserField
 SMALLEST_TILE = 1024
 # Duplicates and clusters far denser than the cloud would have no unit of length; this is their least, in spacings.
 LEAST_SPACING = 0.01
+# A network told of less noise than there is leaves a little; told of more, it takes shape away. On the validation shapes
+# four fifths of the estimate give the lowest Chamfer distance at every level and density; below 0.12 spacings there was
+# hardly any training.
+CAUTION, LEAST_SIGMA = 0.8, 0.12
+
+
+def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
+    """The noise (n,) that a network is told of, for a blind estimate in spacings."""
+    return np.full(n, max(CAUTION * estimate, LEAST_SIGMA))
 
 
 @dataclass(frozen=True)

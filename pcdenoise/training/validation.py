@@ -9,13 +9,11 @@ from torch import nn
 
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.datasets.surfaces import Surface
-from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.learned import LearnedDenoiser, told_sigma
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.metrics.chamfer import chamfer_distance
 from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance
-
-LEAST_NOISE = 0.1  # spacings; a network takes the logarithm
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Validation:
                 noisy = Gaussian(level)(clean, np.random.default_rng([self.seed, index]))
                 frame = Frame.of(noisy)
                 local = frame.to_local(noisy)
-                sigma = np.full(len(local), max(estimate_noise(local), LEAST_NOISE))
+                sigma = told_sigma(estimate_noise(local), len(local))
                 result = frame.to_world(denoiser(local, sigma, denoiser.passes))
                 row = [chamfer_distance(result, clean), chamfer_distance(noisy, clean)]
                 if surface.mesh is not None:
