@@ -26,8 +26,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "edgeconv"
 # Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
 CLEAN = 0.08
-# No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood the network does not know, such
-# as a few points far from all others.
+# No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood
+# that it does not know, such as a few points far from all others.
 REACH = 6.0
 
 Cloud = TypeVar("Cloud", PointCloud, NDArray[Any], torch.Tensor)

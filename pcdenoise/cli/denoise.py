@@ -58,7 +58,9 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.api import denoise_with_report, load_model
     from pcdenoise.cli.progress import progress_bar
 
-    denoiser = load_model(config["model"], config["device"], tile=config["tile"], sampler=sampler)
+    denoiser = load_model(
+        config["model"], config["device"], tile=config["tile"], sampler=sampler, relaxation=config["relaxation"]
+    )
     with progress_bar("denoising", quiet=options.quiet) as advance:
         result, report = denoise_with_report(
             cloud,
@@ -96,13 +98,15 @@ def _check_values(config: dict[str, Any]) -> None:
     """Refuse what YAML lets through: words for numbers, fractions for counts, infinities."""
     from pcdenoise.errors import UsageError
 
-    numbers = {key: config[key] for key in ("strength", "max_move", "rotations", "seed", "tile")}
+    numbers = {key: config[key] for key in ("strength", "max_move", "rotations", "seed", "tile", "relaxation")}
     numbers |= {f"sampler.{key}": value for key, value in config["sampler"].items() if key != "_target_"}
     for key, value in numbers.items():
         if key == "max_move" and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise UsageError(f"{key} is {value!r}; give a number")
+    if config["relaxation"] < 0:
+        raise UsageError(f"relaxation is {config['relaxation']}; give a number from 0")
     for key, least in {"rotations": 1, "seed": 0, "tile": 1}.items():
         if not isinstance(config[key], int) or config[key] < least:
             raise UsageError(f"{key} is {config[key]}; give a whole number from {least}")
