@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.errors import OutOfMemoryError
+from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import NeighbourSearch
 from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, build_graph, local_spacing
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
@@ -91,6 +93,21 @@ class LearnedDenoiser:
             points = relax_tangentially(points, self.relaxation * sigma)
         progress(1.0)
         return points
+
+    def field(self, noisy: Tensor) -> DenoiserField:
+        """The score field of a noisy cloud: `field(x, sigma) = (D(sigma) - x) / sigma^2`, D by all passes.
+
+        Args:
+            noisy: (n, 3), any unit; sigma (n, 1) and x (n, 3) are in the same one.
+        """
+        points = noisy.detach().cpu().numpy().astype(np.float64)
+        frame = Frame.of(points)
+
+        def denoise(sigma: Tensor) -> Tensor:
+            level = sigma.detach().cpu().numpy().astype(np.float64)[:, 0] / frame.scale
+            return torch.from_numpy(frame.to_world(self(frame.to_local(points), level, self.passes))).to(noisy)
+
+        return DenoiserField(denoise)
 
     def _stages(self) -> list[DenoisingStage]:
         return [stage for stage in self.model.stages if isinstance(stage, DenoisingStage)]

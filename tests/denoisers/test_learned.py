@@ -6,7 +6,9 @@ from torch import nn
 from pcdenoise.denoisers import learned
 from pcdenoise.denoisers.learned import LearnedDenoiser
 from pcdenoise.errors import OutOfMemoryError
+from pcdenoise.geometry.frame import Frame
 from pcdenoise.networks.denoiser import StagedDenoiser
+from pcdenoise.samplers.ascent import Ascent
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,17 @@ def test_a_point_without_an_answer_keeps_its_place(model, cloud, monkeypatch):
     result = LearnedDenoiser(model, relaxation=0.0)(cloud, np.full(len(cloud), 0.5), 1)
     assert np.isfinite(result).all()
     assert (result == cloud).all(axis=1).sum() == 1
+
+
+def test_the_field_is_a_score_of_the_cloud(model, cloud):
+    """Tweedie: one full step of ascent on the field reaches the denoised cloud, in any unit."""
+    noisy, sigma = torch.from_numpy(1000 * cloud + 5.0), torch.full((len(cloud), 1), 500.0, dtype=torch.float64)
+    denoiser = LearnedDenoiser(model)
+    frame = Frame.of(noisy.numpy())
+    wanted = denoiser(frame.to_local(noisy.numpy()), np.full(len(cloud), 500.0 / frame.scale), 2)
+    (reached,) = Ascent()(denoiser.field(noisy), noisy, sigma)
+    np.testing.assert_allclose(frame.to_local(reached.numpy()), wanted, atol=1e-6)
+    assert torch.isfinite(denoiser.field(noisy)(noisy, sigma)).all()
 
 
 def test_smallest_tile_is_worth_running():
