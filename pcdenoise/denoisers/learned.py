@@ -103,7 +103,7 @@ class LearnedDenoiser:
         points = noisy.detach().cpu().numpy().astype(np.float64)
         frame = Frame.of(points)
 
-        def denoise(sigma: Tensor) -> Tensor:
+        def denoise(_x: Tensor, sigma: Tensor) -> Tensor:
             level = sigma.detach().cpu().numpy().astype(np.float64)[:, 0] / frame.scale
             return torch.from_numpy(frame.to_world(self(frame.to_local(points), level, self.passes))).to(noisy)
 
@@ -187,7 +187,7 @@ class LearnedDenoiser:
             noise = torch.from_numpy(sigma[seen].astype(np.float32)[:, None]).to(self.device)
             move, features = stage(graph.to(self.device), noise, inputs)
             # Each row's own position is the origin of its field: a score does not change when everything is shifted.
-            score_field = DenoiserField(lambda _: move)
+            score_field = DenoiserField(lambda _x, _sigma: move)
             *_, last = self.sampler(score_field, torch.zeros_like(move), noise[: len(rows)])
             return last.cpu().numpy(), features.cpu().numpy()
 
