@@ -41,7 +41,7 @@ class Geometric:
 
 @dataclass(frozen=True)
 class Karras:
-    """`sigma_i = (highest^(1/rho) + i / (count - 1) (lowest^(1/rho) - highest^(1/rho)))^rho` (Karras et al. 2022, eq. 5).
+    """`sigma_i^(1/rho)` falls linearly from `highest^(1/rho)` to `lowest^(1/rho)` (Karras et al. 2022, eq. 5).
 
     Args:
         lowest, highest, count: as in `Geometric`.
@@ -68,7 +68,8 @@ class VariancePreserving:
 
         x^t = sqrt(1 - beta_t) x^{t-1} + sqrt(beta_t) z;   x^t = sqrt(abar_t) x^0 + sqrt(1 - abar_t) z
 
-    The rescaled iterate `x_a^t = x^t / sqrt(abar_t)` is the clean cloud with noise `sigma_t = sqrt((1 - abar_t) / abar_t)`.
+    The rescaled iterate `x_a^t = x^t / sqrt(abar_t)` is the clean cloud with noise
+    `sigma_t = sqrt((1 - abar_t) / abar_t)`.
 
     Args:
         steps: T.

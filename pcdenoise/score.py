@@ -61,7 +61,7 @@ class DenoiserField:
 
 @dataclass(frozen=True)
 class NoiseField:
-    """Score of a predictor of the noise `eps` in `x = clean + sigma eps`: `score(x, sigma) = -eps(x, sigma) / sigma`."""
+    """Score of a predictor of `eps` in `x = clean + sigma eps`: `score(x, sigma) = -eps(x, sigma) / sigma`."""
 
     predict: Callable[[Tensor, Tensor], Tensor]
 

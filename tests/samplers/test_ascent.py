@@ -25,7 +25,7 @@ def test_one_full_step_reaches_the_denoiser():
     """Tweedie: x + sigma^2 score(x, sigma) = D(sigma)."""
     target = torch.randn(50, 3, generator=torch.Generator().manual_seed(1))
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(2))
-    (y,) = Ascent()(DenoiserField(lambda sigma: target), x, torch.full((50, 1), 0.7))
+    (y,) = Ascent()(DenoiserField(lambda x, sigma: target), x, torch.full((50, 1), 0.7))
     torch.testing.assert_close(y, target, rtol=1e-6, atol=1e-6)
 
 
