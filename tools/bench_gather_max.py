@@ -51,12 +51,19 @@ def main() -> None:
     def both(operator: Callable[..., Tensor]) -> None:
         torch.autograd.grad(operator(h, idx, edges, weight), (h, weight), upstream)
 
+    moving, outer = edges.clone().requires_grad_(), upstream.clone().requires_grad_()
+
+    def twice(operator: Callable[..., Tensor]) -> None:
+        out = operator(h, idx, moving, weight)
+        first = torch.autograd.grad(out, (h, moving), outer, create_graph=True)
+        torch.autograd.grad(first, (outer, weight), (h, moving))
+
     table = Table(
         title=f"{POINTS:,} points, k = {NEIGHBOURS}, {CHANNELS} channels, {torch.get_num_threads()} threads, ms"
     )
     for title in ("", "eager torch", "fused", "ratio"):
         table.add_column(title, justify="right" if title else "left")
-    for name, run in (("forward", forward), ("forward and backward", both)):
+    for name, run in (("forward", forward), ("forward and backward", both), ("and double backward", twice)):
         eager, fused = (milliseconds(partial(run, operator)) for operator in (gather_max_reference, gather_max))
         table.add_row(name, f"{eager:.1f}", f"{fused:.1f}", f"{eager / fused:.1f} x")
     Console().print(table)

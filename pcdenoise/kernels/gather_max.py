@@ -4,7 +4,8 @@
 
 Because the linear maps act before the maximum and SiLU-like activations after it, an EdgeConv layer costs two GEMMs per
 point and one pass of this kernel over the edges, instead of an MLP per edge (Wang et al., "Dynamic Graph CNN", 2019).
-In the backward pass only the arg-max edge of each channel receives gradient.
+In the backward pass only the arg-max edge of each channel receives gradient. The backward pass can itself be
+differentiated once, which is what an energy needs that is trained through its gradient.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 EDGE_FEATURES = 4  # offset (3) and distance (1)
@@ -31,10 +33,13 @@ def gather_max(h: Tensor, idx: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
         weight: (4, C).
 
     Returns:
-        (n, C). Differentiable in `h`, `edges` and `weight`; of equal maxima the first neighbour counts.
+        (n, C). Twice differentiable in `h`, `edges` and `weight`; of equal maxima the first neighbour counts.
     """
     if h.device.type == "cpu":
-        return _GatherMax.apply(h, idx, edges, weight)  # type: ignore[no-any-return, no-untyped-call]
+        # made contiguous out here, where autograd sees it
+        return _GatherMax.apply(  # type: ignore[no-any-return, no-untyped-call]
+            h.contiguous(), idx, edges.contiguous(), weight.contiguous()
+        )
     return gather_max_reference(h, idx, edges, weight)
 
 
@@ -46,9 +51,8 @@ def gather_max_reference(h: Tensor, idx: Tensor, edges: Tensor, weight: Tensor) 
 class _GatherMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, idx: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
-        h, edges, weight = h.contiguous(), edges.contiguous(), weight.contiguous()
         out = torch.empty(idx.shape[0], h.shape[1], dtype=h.dtype)
-        arrays = h.detach().numpy(), idx.numpy(), edges.detach().numpy(), weight.detach().numpy(), out.numpy()
+        arrays = _arrays(h, idx, edges, weight, out)
         if any(ctx.needs_input_grad):
             arg = torch.empty(out.shape, dtype=torch.int8)
             _forward_with_argmax(*arrays, arg.numpy())
@@ -59,19 +63,67 @@ class _GatherMax(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         idx, edges, weight, arg = ctx.saved_tensors
-        g = gradient.contiguous().numpy()
-        grad_h = grad_edges = grad_weight = None
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[3]:
-            grad_h = torch.zeros(ctx.rows, g.shape[1], dtype=gradient.dtype)
-            grad_weight = torch.zeros(weight.shape, dtype=gradient.dtype)
-            _backward(g, idx.numpy(), edges.detach().numpy(), arg.numpy(), grad_h.numpy(), grad_weight.numpy())
-        if ctx.needs_input_grad[2]:
-            grad_edges = torch.zeros(edges.shape, dtype=gradient.dtype)
-            _backward_edges(g, weight.detach().numpy(), arg.numpy(), grad_edges.numpy())
+        wanted = [ctx.needs_input_grad[i] for i in (0, 2, 3)]
+        grad_h, grad_edges, grad_weight = _Backward.apply(  # type: ignore[no-untyped-call]
+            gradient.contiguous(), edges, weight, idx, arg, ctx.rows, wanted
+        )
         return grad_h, None, grad_edges, grad_weight
+
+
+class _Backward(torch.autograd.Function):
+    """Linear in the incoming gradient `g`. With `a = arg[i, c]` the arg-max edge, summed over all `(i, c)`:
+
+    grad_h[idx[i, a], c] += g[i, c]
+    grad_edges[i, a, e] += g[i, c] * weight[e, c]
+    grad_weight[e, c] += g[i, c] * edges[i, a, e]
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, g: Tensor, edges: Tensor, weight: Tensor, idx: Tensor, arg: Tensor, rows: int, wanted: list[bool]
+    ) -> tuple[Tensor | None, ...]:
+        ctx.save_for_backward(g, edges, weight, idx, arg)
+        ctx.set_materialize_grads(False)
+        grad_h = grad_edges = grad_weight = None
+        if wanted[0]:
+            grad_h = g.new_zeros(rows, g.shape[1])
+            _scatter_to_rows(*_arrays(g, idx, arg, grad_h))
+        if wanted[1]:
+            grad_edges = torch.zeros_like(edges)
+            _sum_over_channels(*_arrays(g, weight, arg, grad_edges))
+        if wanted[2]:
+            grad_weight = torch.zeros_like(weight)
+            _sum_over_points(*_arrays(g, edges, arg, grad_weight))
+        return grad_h, grad_edges, grad_weight
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx: Any, on_h: Tensor | None, on_edges: Tensor | None, on_weight: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        g, edges, weight, idx, arg = ctx.saved_tensors
+        grad_g = grad_edges = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_g = torch.zeros_like(g)
+            if on_h is not None:
+                _add_rows(*_arrays(on_h.contiguous(), idx, arg, grad_g))
+            if on_edges is not None:
+                _add_edge_terms(*_arrays(on_edges.contiguous(), weight, arg, grad_g))
+            if on_weight is not None:
+                _add_edge_terms(*_arrays(edges, on_weight.contiguous(), arg, grad_g))
+        if ctx.needs_input_grad[1] and on_weight is not None:
+            grad_edges = torch.zeros_like(edges)
+            _sum_over_channels(*_arrays(g, on_weight.contiguous(), arg, grad_edges))
+        if ctx.needs_input_grad[2] and on_edges is not None:
+            grad_weight = torch.zeros_like(weight)
+            _sum_over_points(*_arrays(g, on_edges.contiguous(), arg, grad_weight))
+        return grad_g, grad_edges, grad_weight, None, None, None, None
+
+
+def _arrays(*tensors: Tensor) -> list[NDArray[Any]]:
+    return [tensor.detach().numpy() for tensor in tensors]
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True)
@@ -116,7 +168,19 @@ def _forward_with_argmax(h, idx, edges, weight, out, arg):  # type: ignore[no-un
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True)
-def _backward(g, idx, edges, arg, grad_h, grad_weight):  # type: ignore[no-untyped-def]
+def _scatter_to_rows(g, idx, arg, grad_h):  # type: ignore[no-untyped-def]
+    n, channels = g.shape
+    blocks = (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
+    for b in numba.prange(blocks):
+        low = b * CHANNEL_BLOCK
+        high = min(channels, low + CHANNEL_BLOCK)
+        for i in range(n):
+            for c in range(low, high):
+                grad_h[idx[i, arg[i, c]], c] += g[i, c]
+
+
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
+def _sum_over_points(g, edges, arg, grad_weight):  # type: ignore[no-untyped-def]
     n, channels = g.shape
     blocks = (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
     for b in numba.prange(blocks):
@@ -127,7 +191,6 @@ def _backward(g, idx, edges, arg, grad_h, grad_weight):  # type: ignore[no-untyp
             for c in range(low, high):
                 j = arg[i, c]
                 value = g[i, c]
-                grad_h[idx[i, j], c] += value
                 sums[0, c - low] += value * edges[i, j, 0]
                 sums[1, c - low] += value * edges[i, j, 1]
                 sums[2, c - low] += value * edges[i, j, 2]
@@ -138,10 +201,32 @@ def _backward(g, idx, edges, arg, grad_h, grad_weight):  # type: ignore[no-untyp
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True)
-def _backward_edges(g, weight, arg, grad_edges):  # type: ignore[no-untyped-def]
+def _sum_over_channels(g, weight, arg, grad_edges):  # type: ignore[no-untyped-def]
     n, channels = g.shape
     for i in numba.prange(n):
         for c in range(channels):
             j = arg[i, c]
             for e in range(4):
                 grad_edges[i, j, e] += g[i, c] * weight[e, c]
+
+
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
+def _add_rows(h, idx, arg, out):  # type: ignore[no-untyped-def]
+    n, channels = out.shape
+    for i in numba.prange(n):
+        for c in range(channels):
+            out[i, c] += h[idx[i, arg[i, c]], c]
+
+
+@numba.njit(parallel=True, fastmath=_FAST, cache=True)
+def _add_edge_terms(edges, weight, arg, out):  # type: ignore[no-untyped-def]
+    n, channels = out.shape
+    for i in numba.prange(n):
+        for c in range(channels):
+            j = arg[i, c]
+            out[i, c] += (
+                edges[i, j, 0] * weight[0, c]
+                + edges[i, j, 1] * weight[1, c]
+                + edges[i, j, 2] * weight[2, c]
+                + edges[i, j, 3] * weight[3, c]
+            )

@@ -39,7 +39,57 @@ def test_equals_the_reference_with_gradients(dtype):
 
 def test_gradcheck():
     h, idx, edges, weight = problem(n=6, m=8, k=3, channels=5)
-    assert torch.autograd.gradcheck(lambda *values: gather_max(values[0], idx, *values[1:]), (h, edges, weight))
+    operator = lambda *values: gather_max(values[0], idx, *values[1:])  # noqa: E731
+    assert torch.autograd.gradcheck(operator, (h, edges, weight))
+    assert torch.autograd.gradgradcheck(operator, (h, edges, weight))
+
+
+def double_backward(operator, h, idx, edges, weight, through=("h", "edges", "weight")):
+    """Gradients of a function of the gradients `through`, with respect to everything."""
+    dtype, generator = h.dtype, torch.Generator().manual_seed(1)
+    upstream = torch.randn(len(idx), h.shape[1], dtype=dtype, generator=generator, requires_grad=True)
+    inputs = {"h": h, "edges": edges, "weight": weight}
+    out = operator(h, idx, edges, weight)
+    first = torch.autograd.grad(out, [inputs[name] for name in through], upstream, create_graph=True)
+    total = sum((torch.randn(g.shape, dtype=dtype, generator=generator) * g).sum() + g.square().sum() for g in first)
+    second = torch.autograd.grad(total, (upstream, h, edges, weight), allow_unused=True, materialize_grads=True)
+    return *first, *second
+
+
+@pytest.mark.parametrize("through", [("h", "edges", "weight"), ("h",), ("edges",), ("weight",), ("h", "edges")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_double_backward_equals_the_reference(dtype, through):
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-12
+    ours = double_backward(gather_max, *problem(dtype=dtype), through)
+    theirs = double_backward(gather_max_reference, *problem(dtype=dtype), through)
+    for mine, reference in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, reference, rtol=tolerance, atol=tolerance)
+
+
+def test_double_backward_of_strided_inputs():
+    values = problem()
+    strided = [v if v.dtype == torch.int32 else v.detach().mT.contiguous().mT.requires_grad_() for v in values]
+    assert not any(v.is_contiguous() for v in strided if v.requires_grad)
+    for mine, reference in zip(
+        double_backward(gather_max, *strided), double_backward(gather_max, *values), strict=True
+    ):
+        assert torch.equal(mine, reference)
+
+
+@pytest.mark.parametrize("constant", ["h", "edges", "weight"])
+def test_double_backward_beside_a_constant(constant):
+    names = ("h", "idx", "edges", "weight")
+    values = dict(zip(names, problem(), strict=True))
+    wanted = [name for name in ("h", "edges", "weight") if name != constant]
+
+    def gradients(operator):
+        inputs = {name: v.detach().requires_grad_(name in wanted) for name, v in values.items()}
+        learned = [inputs[name] for name in wanted]
+        first = torch.autograd.grad(operator(**inputs).square().sum(), learned, create_graph=True)
+        return torch.autograd.grad(sum(g.square().sum() for g in first), learned)
+
+    for mine, reference in zip(gradients(gather_max), gradients(gather_max_reference), strict=True):
+        torch.testing.assert_close(mine, reference)
 
 
 def test_no_gradient_path_gives_the_same_bits():
@@ -63,9 +113,7 @@ def test_same_bits_at_any_thread_count():
         for threads in {1, before}:
             numba.set_num_threads(threads)
             values = problem(n=3000, m=3000, k=16, channels=48, dtype=torch.float32)
-            out = gather_max(*values)
-            out.square().sum().backward()
-            results.append([out.detach(), *(v.grad for v in values if v.requires_grad)])
+            results.append([gather_max(*values).detach(), *double_backward(gather_max, *values)])
     finally:
         numba.set_num_threads(before)
     if before == 1:
