@@ -21,6 +21,7 @@ from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.geometry.rotations import random_rotation
+from pcdenoise.score import Sampler, check_fits, named
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "edgeconv"
@@ -70,29 +71,35 @@ def list_models() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
-def load_model(model: str | Path = "auto", device: str = "auto", **options: Any) -> LearnedDenoiser:
+def load_model(
+    model: str | Path = "auto", device: str = "auto", sampler: Sampler | None = None, **options: Any
+) -> LearnedDenoiser:
     """A denoiser from weights.
 
     Args:
         model: `auto`, one of `list_models()`, or the path of a `.safetensors` file that training wrote.
         device: `auto` (a GPU where there is one), `cpu` or `cuda`.
+        sampler: how the score field is followed; None for the sampler that the weights were validated with.
         options: further arguments of `LearnedDenoiser`.
 
     Raises:
         ModelError: no such weights, corrupt or foreign ones.
-        UsageError: an unknown device, or `cuda` where there is none.
+        UsageError: an unknown device, `cuda` where there is none, or a sampler that needs what the network cannot do.
     """
     name = DEFAULT_MODEL if str(model) == "auto" else str(model)
     path = WEIGHTS / f"{name}.safetensors" if name in list_models() else Path(name)
     if not path.is_file():
         raise ModelError(f"there is no model {name!r}; give one of {', '.join(list_models())} or a .safetensors file")
     tensors, header = load_checkpoint(path)
-    if "model" not in header:
+    if "network" not in header:
         raise ModelError(f"{path} does not say which network it is for; give weights that `pcdenoise train` made")
-    network = instantiate(header["model"])
+    network = instantiate(header["network"])
     # A training checkpoint holds the raw weights too; the moving average is what was validated.
     load_weights(network, select(tensors, "average.") or tensors, path)
-    return LearnedDenoiser(network.eval().requires_grad_(False).to(_device(device)), _device(device), **options)
+    chosen = instantiate(header["sampler"]) if sampler is None else sampler
+    check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {name}", network.offers)
+    where = _device(device)
+    return LearnedDenoiser(network.eval().requires_grad_(False).to(where), where, chosen, **options)
 
 
 def _device(name: str) -> torch.device:
@@ -157,7 +164,7 @@ def denoise_with_report(
         strength: factor of the displacement, from 0 to 2.
         max_move: the largest displacement, in the cloud's unit.
         rotations: average over so many random orientations of the cloud; 1 takes it as it lies.
-        seed: of the orientations.
+        seed: of the orientations and of what the sampler draws.
         progress: told the share of the work that is done.
         model_name: for the report.
 
@@ -183,7 +190,7 @@ def denoise_with_report(
     frame = Frame.of(distinct)
     local = frame.to_local(distinct)
     level = estimate_noise(local)
-    count = _passes(level) if passes == "auto" else int(passes)
+    count = _passes(level, denoiser) if passes == "auto" else int(passes)
     note = ""
     if len(distinct) <= denoiser.neighbours:
         count = 0
@@ -224,9 +231,9 @@ def denoise_with_report(
     return cloud.with_points(points), report
 
 
-def _passes(level: float) -> int:
+def _passes(level: float, denoiser: LearnedDenoiser) -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
-    return 0 if level < CLEAN else 2
+    return 0 if level < CLEAN else denoiser.passes
 
 
 def _average(
@@ -240,12 +247,12 @@ def _average(
 ) -> NDArray[np.float64]:
     """Denoised positions, averaged over orientations of the cloud."""
     if rotations == 1:
-        return denoiser(points, sigma, passes, progress)
+        return denoiser(points, sigma, passes, progress, seed)
     rng = np.random.default_rng(seed)
     total = np.zeros_like(points)
     for r in range(rotations):
         turn = random_rotation(rng)
-        total += denoiser(points @ turn, sigma, passes, partial(part, progress, r, rotations)) @ turn.T
+        total += denoiser(points @ turn, sigma, passes, partial(part, progress, r, rotations), seed + r) @ turn.T
     return total / rotations
 
 
@@ -312,10 +319,10 @@ def inspect(cloud: PointCloud, model: str | Path = "auto") -> Inspection:
     denoiser = load_model(model)
     if len(distinct) <= denoiser.neighbours:
         advice = f"leave it unchanged: {len(distinct)} distinct points are fewer than the network's neighbourhood"
-    elif _passes(level) == 0:
+    elif (passes := _passes(level, denoiser)) == 0:
         advice = "leave it unchanged: no noise was found"
     else:
-        advice = f"{_passes(level)} passes for a noise of {level:.2f} spacings"
+        advice = f"{passes} passes for a noise of {level:.2f} spacings"
     return Inspection(
         points=len(cloud),
         not_finite=len(cloud) - len(finite),

@@ -1,6 +1,8 @@
 """Configurations: where they lie, how they are composed, how they become objects."""
 
+import dataclasses
 import importlib
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,7 @@ def instantiate(config: Any) -> Any:
             cls = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError):
             raise UsageError(f"there is no {target!r}; check the spelling of _target_") from None
+        _check_numbers(cls, values)
         try:
             return cls(**values)
         except TypeError as error:
@@ -76,3 +79,13 @@ def instantiate(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return tuple(instantiate(value) for value in config)
     return config
+
+
+def _check_numbers(cls: Any, values: dict[str, Any]) -> None:
+    """Refuse words and infinities where a dataclass wants a number, which YAML lets through."""
+    kinds = {field.name: field.type for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {}
+    for key, value in values.items():
+        kind = kinds.get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if (kind in (float, "float") and not number) or (kind in (int, "int") and not (number and value == int(value))):
+            raise UsageError(f"{key} of {cls.__name__} is {value!r}; give a {'number' if kind is float else 'whole number'}")

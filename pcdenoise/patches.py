@@ -1,6 +1,7 @@
 """Noisy patches with what is known of their clean surface: what a loss sees."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,5 +47,5 @@ class NoisyPatches:
 
     def to(self, device: torch.device | str) -> "NoisyPatches":
         """The same patches with their tensors on another device."""
-        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        tensors: dict[str, Any] = {k: value.to(device) for k, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, **tensors)

@@ -13,10 +13,11 @@ What a network can do stands in its `offers`, what a loss or a sampler needs of 
     energy   its score is the gradient of a scalar energy
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from pcdenoise.errors import UsageError
@@ -67,6 +68,31 @@ class NoiseField:
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         return -self.predict(x, sigma) / sigma
+
+
+class Sampler(Protocol):
+    """A way to follow a score field from the noise level of a cloud down: numbers, and a generator of iterates.
+
+    Attributes:
+        needs: what it needs of the network.
+        evaluations: how often it asks the field, at most.
+    """
+
+    needs: ClassVar[frozenset[str]]
+
+    @property
+    def evaluations(self) -> int:
+        """See above."""
+        ...
+
+    def __call__(
+        self, field: ScoreField, x: Tensor, sigma: Tensor, generator: torch.Generator | None = None
+    ) -> Iterator[Tensor]:
+        """Yields the iterates (n, 3), the start x (n, 3) not included; sigma (n, 1) is the noise of the start.
+
+        What is drawn is drawn for the whole cloud from the generator.
+        """
+        ...
 
 
 def check_fits(part: str, needs: frozenset[str], network: str, offers: frozenset[str]) -> None:

@@ -38,14 +38,13 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.io import FORMATS, check_target, read, write
 
     words = overrides(options.overrides)
-    # conf/model/ holds networks to train, so Hydra would take `model=NAME` for one of those.
-    models = [word.removeprefix("model=") for word in words if word.startswith("model=")]
-    config = compose("denoise", [word for word in words if not word.startswith("model=")])
-    options.model = options.model or next(reversed(models), None)
+    config = compose("denoise", words)
     flags = {key: getattr(options, key) for key in ("model", "device", "passes", "strength", "max_move", "seed")}
     config |= {key: value for key, value in flags.items() if value is not None}
     _check_values(config)
-    passes, sampler = _passes(config["passes"]), instantiate(config["sampler"])
+    passes = _passes(config["passes"])
+    # Unless the words speak of the sampler, it is the one that the weights were validated with.
+    sampler = instantiate(config["sampler"]) if any(word.startswith("sampler") for word in words) else None
     # Everything that can be refused is refused before the work.
     if not options.input.is_file() or options.input.suffix.lower() not in FORMATS:
         read(options.input)  # says what is wrong with it
@@ -58,9 +57,8 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.api import denoise_with_report, load_model
     from pcdenoise.cli.progress import progress_bar
 
-    denoiser = load_model(
-        config["model"], config["device"], tile=config["tile"], sampler=sampler, relaxation=config["relaxation"]
-    )
+    engine = {key: config[key] for key in ("tile", "relaxation", "ensemble")}
+    denoiser = load_model(config["model"], config["device"], sampler, **engine)
     with progress_bar("denoising", quiet=options.quiet) as advance:
         result, report = denoise_with_report(
             cloud,
@@ -98,16 +96,15 @@ def _check_values(config: dict[str, Any]) -> None:
     """Refuse what YAML lets through: words for numbers, fractions for counts, infinities."""
     from pcdenoise.errors import UsageError
 
-    numbers = {key: config[key] for key in ("strength", "max_move", "rotations", "seed", "tile", "relaxation")}
-    numbers |= {f"sampler.{key}": value for key, value in config["sampler"].items() if key != "_target_"}
-    for key, value in numbers.items():
+    for key in ("strength", "max_move", "rotations", "seed", "tile", "relaxation", "ensemble"):
+        value = config[key]
         if key == "max_move" and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise UsageError(f"{key} is {value!r}; give a number")
     if config["relaxation"] < 0:
         raise UsageError(f"relaxation is {config['relaxation']}; give a number from 0")
-    for key, least in {"rotations": 1, "seed": 0, "tile": 1}.items():
+    for key, least in {"rotations": 1, "seed": 0, "tile": 1, "ensemble": 1}.items():
         if not isinstance(config[key], int) or config[key] < least:
             raise UsageError(f"{key} is {config[key]}; give a whole number from {least}")
 

@@ -1,10 +1,8 @@
-"""The engine that runs a learned denoiser over a whole cloud, tile by tile."""
+"""The engine that runs a whole-cloud network over a cloud, tile by tile."""
 
-import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
-from pcdenoise.errors import OutOfMemoryError
+from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
-from pcdenoise.geometry.neighbours import NeighbourSearch
-from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, build_graph, local_spacing
+from pcdenoise.geometry.neighbours import knn
+from pcdenoise.kernels.neighbourhood import build_graph, build_graph_at
+from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
+from pcdenoise.networks.energy import EnergyNetwork
+from pcdenoise.networks.features import EdgeConvFeatures
+from pcdenoise.networks.score_network import ScoreNetwork
 from pcdenoise.samplers.ascent import Ascent
-from pcdenoise.score import DenoiserField
+from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
-SMALLEST_TILE = 1024
-# Duplicates and clusters far denser than the cloud would have no unit of length; this is their least, in spacings.
-LEAST_SPACING = 0.01
 # A network told of less noise than there is leaves a little; told of more, it takes shape away. On the validation
 # shapes four fifths of the estimate give the lowest Chamfer distance at nearly every level and density; below 0.12
 # spacings there was hardly any training.
 CAUTION, LEAST_SIGMA = 0.8, 0.12
+# An energy's gradient keeps all activations of a tile, and its rings twice.
+GRADIENT_TILE = 8
+HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbour, stay near the cache
 
 
 def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
@@ -37,36 +39,37 @@ def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class LearnedDenoiser:
-    """Moves every point by the stages of a network, each pass over the whole cloud on a fresh k-NN graph.
+    """Moves every point along the score field of a network, from the noise level of the cloud down.
 
-    A pass runs in tiles. Around the points of a tile come as many rings of neighbours as the network has layers, so
-    that each layer finds every value it gathers: the result does not depend on the tile size beyond float rounding,
-    and memory grows with the tile, not with the cloud. A tile that does not fit into memory is halved.
+    A field is evaluated over the whole cloud in tiles (see `Tiling`), and a sampler only ever sees the whole cloud, so
+    the result depends neither on the tile size, beyond float rounding, nor on the device's memory.
 
     Args:
-        model: stages.
-        device: where the network runs; the search runs on the CPU.
-        sampler: how each stage's score field is followed.
+        model: the network.
+        device: where it runs; the search runs on the CPU.
+        sampler: how the field is followed.
         tile: points per tile.
-        relaxation: after the last pass points spread evenly along the surface, no further than so many sigmas (that the
+        relaxation: after the last step points spread evenly along the surface, no further than so many sigmas (that the
             network was told of); 0 leaves them where the network put them.
+        ensemble: fields of so many nearest points of the noisy cloud are averaged, where each row has its own.
     """
 
-    model: StagedDenoiser
+    model: ScoreNetwork
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    sampler: Ascent = field(default_factory=Ascent)
+    sampler: Sampler = field(default_factory=Ascent)
     tile: int = 200_000
     relaxation: float = 0.75
+    ensemble: int = 4
 
     @property
     def neighbours(self) -> int:
         """k of the widest graph: a cloud needs more points than that."""
-        return max(stage.neighbours for stage in self._stages())
+        return max(module.neighbours for module in self.model.modules() if isinstance(module, EdgeConvFeatures))
 
     @property
     def passes(self) -> int:
-        """Passes the model was trained for."""
-        return len(self.model.stages)
+        """Passes the model was trained for: the stages of a staged denoiser, else 1."""
+        return len(self.model.stages) if isinstance(self.model, StagedDenoiser) else 1
 
     def __call__(
         self,
@@ -74,126 +77,181 @@ class LearnedDenoiser:
         sigma: NDArray[np.float64],
         passes: int,
         progress: Callable[[float], None] = lambda done: None,
+        seed: int = 0,
+        iterate: Callable[[NDArray[np.float64]], None] = lambda x: None,
     ) -> NDArray[np.float64]:
         """Denoised positions, row by row.
 
         Args:
             points: (n, 3) in units of the cloud's spacing, finite, distinct, n > `neighbours`.
             sigma: (n,) noise per coordinate, in the same unit, positive.
-            passes: leading stages to apply, at most `self.passes`.
+            passes: leading stages of a staged denoiser to apply, at most `self.passes`.
             progress: told the share of the work that is done.
+            seed: of what the sampler draws.
+            iterate: given the positions after each step of the sampler, and after the spreading.
 
         Raises:
             OutOfMemoryError: not even the smallest tile fits.
         """
-        handed_on: NDArray[np.float32] | None = None
-        for p, stage in enumerate(self._stages()[:passes]):
-            points, handed_on = self._pass(stage, points, sigma, handed_on, partial(part, progress, p, passes + 1))
-        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
-            points = relax_tangentially(points, self.relaxation * sigma)
-        progress(1.0)
-        return points
+        asked = 0
 
-    def field(self, noisy: Tensor) -> DenoiserField:
-        """The score field of a noisy cloud: `field(x, sigma) = (D(sigma) - x) / sigma^2`, D by all passes.
+        def working(done: float) -> None:
+            progress(min(1.0, (asked + done) / (self.sampler.evaluations + 1)))
+
+        level = torch.from_numpy(sigma)[:, None]
+        if isinstance(self.model, EnergyNetwork):
+            level = torch.full_like(level, self.model.sigma_0)
+        with torch.no_grad():
+            score = self._field(points, level, passes, working)
+
+            def counted(x: Tensor, sigma: Tensor) -> Tensor:
+                nonlocal asked
+                answer = score(x, sigma)
+                asked += 1
+                return answer
+
+            x = torch.from_numpy(points)
+            for x in self.sampler(counted, x, level, torch.Generator().manual_seed(seed)):
+                iterate(x.numpy())
+        moved = x.numpy()
+        # A point whose answer is not a number keeps its place.
+        moved = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
+        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
+            moved = relax_tangentially(moved, self.relaxation * sigma)
+            iterate(moved)
+        progress(1.0)
+        return moved
+
+    def field(self, noisy: Tensor, sigma: Tensor) -> ScoreField:
+        """The score field of a noisy cloud, see `pcdenoise.score`.
 
         Args:
-            noisy: (n, 3), any unit; sigma (n, 1) and x (n, 3) are in the same one.
+            noisy: (n, 3), any unit; the field's x and sigma are in the same one.
+            sigma: (n, 1) the noise of that cloud.
         """
         points = noisy.detach().cpu().numpy().astype(np.float64)
         frame = Frame.of(points)
+        level = sigma.detach().cpu().double() / frame.scale
+        local = self._field(frame.to_local(points), level, self.passes, lambda done: None)
 
-        def denoise(_x: Tensor, sigma: Tensor) -> Tensor:
-            level = sigma.detach().cpu().numpy().astype(np.float64)[:, 0] / frame.scale
-            return torch.from_numpy(frame.to_world(self(frame.to_local(points), level, self.passes))).to(noisy)
+        def score(x: Tensor, sigma: Tensor) -> Tensor:
+            at = torch.from_numpy(frame.to_local(x.detach().cpu().numpy()))
+            with torch.no_grad():
+                return (local(at, sigma.detach().cpu().double() / frame.scale) / frame.scale).to(x)
 
-        return DenoiserField(denoise)
+        return score
 
-    def _stages(self) -> list[DenoisingStage]:
-        return [stage for stage in self.model.stages if isinstance(stage, DenoisingStage)]
+    def _field(
+        self, points: NDArray[np.float64], sigma: Tensor, passes: int, progress: Callable[[float], None]
+    ) -> ScoreField:
+        match self.model:
+            case StagedDenoiser():
+                return DenoiserField(partial(self._denoise, passes=passes, progress=progress))
+            case EnergyNetwork():
+                return partial(self._energy_score, model=self.model, progress=progress)
+            case ConditionalScore():
+                return self._conditional_field(self.model, points, sigma, progress)
+        raise TypeError(f"{type(self.model).__name__} does not run in this engine")
 
-    def _pass(
+    def _denoise(self, x: Tensor, sigma: Tensor, passes: int, progress: Callable[[float], None]) -> Tensor:
+        """Where the leading stages put the points of a cloud that stands at x."""
+        assert isinstance(self.model, StagedDenoiser)
+        points, received = x.numpy(), None
+        for p, stage in enumerate(self.model.stages[:passes]):
+            assert isinstance(stage, DenoisingStage)
+            points, received = self._stage(stage, points, sigma, received, partial(part, progress, p, passes))
+        return torch.from_numpy(points)
+
+    def _stage(
         self,
         stage: DenoisingStage,
         points: NDArray[np.float64],
-        sigma: NDArray[np.float64],
-        received: NDArray[np.float32] | None,
+        sigma: Tensor,
+        received: Tensor | None,
         progress: Callable[[float], None],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        n = len(points)
-        search = NeighbourSearch(points)
-        moved = np.empty_like(points)
-        handed_on = np.empty((n, stage.hand_on.out_features), np.float32)
-        place = np.full(n, -1, np.int32)
-        tiles = deque(np.array_split(search.order, math.ceil(n / self.tile)))
-        done = 0
-        while tiles:
-            rows = tiles.popleft()
-            try:
-                move, features = self._tile(stage, points, sigma, received, search, rows, place)
-            except (MemoryError, RuntimeError) as error:
-                if not _is_memory(error):
-                    raise
-                if len(rows) <= SMALLEST_TILE:
-                    raise OutOfMemoryError(
-                        f"not even a tile of {len(rows)} points fits into memory; "
-                        "close other programs or use a smaller model"
-                    ) from None
-                place.fill(-1)
-                tiles.extendleft(reversed(np.array_split(rows, 2)))
-                continue
-            # A point whose answer is not a number keeps its place.
-            moved[rows] = points[rows] + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
-            handed_on[rows] = features
-            done += len(rows)
-            progress(done / n)
-        return moved, handed_on
+    ) -> tuple[NDArray[np.float64], Tensor]:
+        move = np.empty((len(points), 3), np.float32)
+        handed_on = np.empty((len(points), stage.hand_on.out_features), np.float32)
 
-    def _tile(
-        self,
-        stage: DenoisingStage,
-        points: NDArray[np.float64],
-        sigma: NDArray[np.float64],
-        received: NDArray[np.float32] | None,
-        search: NeighbourSearch,
-        rows: NDArray[np.int64],
-        place: NDArray[np.int32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Displacement and features of `rows`; `place` maps rows of the cloud to those of the tile, -1 outside."""
-        rings: list[NDArray[np.integer[Any]]] = [rows]
-        found, reach, counts = [], [], []
-        place[rows] = np.arange(len(rows), dtype=np.int32)
-        total = len(rows)
-        for _ in range(len(stage.blocks) + 1):
-            counts.append(total)
-            distances, idx = search(rings[-1], stage.neighbours)
-            reach.append(distances[:, SPACING_NEIGHBOUR - 1])
-            found.append(idx)
-            unseen = idx[place[idx] < 0]
-            ring = np.unique(unseen) if len(unseen) else unseen
-            place[ring] = np.arange(total, total + len(ring), dtype=np.int32)
-            rings.append(ring)
-            total += len(ring)
-        if len(rings[-1]):
-            reach.append(search(rings[-1], SPACING_NEIGHBOUR)[0][:, -1])
-        members = np.concatenate(rings)
-        idx = place[np.concatenate(found)]
-        place[members] = -1
-        spacing = np.maximum(local_spacing(np.concatenate(reach), idx), LEAST_SPACING)
-        graph = build_graph(points[members], idx, spacing, stage.neighbourhoods, tuple(reversed(counts)))
-        seen = members[: len(idx)]
-        with torch.inference_mode():
-            inputs = None if received is None else torch.from_numpy(received[seen]).to(self.device)
-            noise = torch.from_numpy(sigma[seen].astype(np.float32)[:, None]).to(self.device)
-            move, features = stage(graph.to(self.device), noise, inputs)
-            # Each row's own position is the origin of its field: a score does not change when everything is shifted.
-            score_field = DenoiserField(lambda _x, _sigma: move)
-            *_, last = self.sampler(score_field, torch.zeros_like(move), noise[: len(rows)])
-            return last.cpu().numpy(), features.cpu().numpy()
+        def evaluate(tile: Tile) -> tuple[NDArray[Any], ...]:
+            seen = torch.from_numpy(tile.members[: len(tile.idx)])
+            given = None if received is None else received[seen].to(self.device)
+            with torch.inference_mode():
+                answers = stage(self._graph(stage.features, points, tile), self._told(sigma, seen), given)
+                return tuple(answer.cpu().numpy() for answer in answers)
 
+        self._tiling(stage.features, points).run(evaluate, (move, handed_on), progress)
+        moved = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
+        return moved, torch.from_numpy(handed_on)
 
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+    def _energy_score(
+        self, x: Tensor, sigma: Tensor, model: EnergyNetwork, progress: Callable[[float], None]
+    ) -> Tensor:
+        """`-grad E` at x, whatever sigma."""
+        score = np.empty((len(x), 3), np.float32)
+        features = model.features
+
+        def evaluate(tile: Tile) -> tuple[NDArray[Any], ...]:
+            with torch.enable_grad():
+                at = x[torch.from_numpy(tile.members)].to(self.device).requires_grad_()
+                idx = torch.from_numpy(tile.idx).to(self.device)
+                unit = torch.from_numpy(tile.spacing[:, None]).to(at)
+                energy = model(build_graph_at(at, idx, unit, features.neighbourhoods, tile.sizes)).sum()
+                (gradient,) = torch.autograd.grad(energy, at)
+            return (-gradient[: len(tile.rows)].float().cpu().numpy(),)
+
+        self._tiling(features, x.numpy(), reverse=True).run(evaluate, (score,), progress)
+        return torch.from_numpy(score)
+
+    def _conditional_field(
+        self, model: ConditionalScore, points: NDArray[np.float64], sigma: Tensor, progress: Callable[[float], None]
+    ) -> ScoreField:
+        """Features of the noisy cloud once; then each point follows the fields of the noisy points nearest to it."""
+        features = np.empty((len(points), model.features.channels), np.float32)
+        spacing = np.empty((len(points), 1), np.float32)
+
+        def evaluate(tile: Tile) -> tuple[NDArray[Any], ...]:
+            graph = self._graph(model.features, points, tile)
+            told = self._told(sigma, torch.from_numpy(tile.members[: len(tile.idx)]))
+            with torch.inference_mode():
+                answer = model.features(graph, told / graph.spacing).cpu().numpy()
+            return answer, tile.spacing[: len(answer), None]
+
+        self._tiling(model.features, points).run(evaluate, (features, spacing), lambda done: None)
+
+        def score(x: Tensor, sigma: Tensor) -> Tensor:
+            _, nearest = knn(points, self.ensemble, x.numpy())
+            total = torch.empty(len(x), 3)
+            for first in range(0, len(x), HEAD_ROWS):
+                rows = slice(first, first + HEAD_ROWS)
+                near = nearest[rows]
+                offsets = torch.from_numpy((x[rows, None].numpy() - points[near]).astype(np.float32))
+                told = sigma[rows].float()
+                with torch.inference_mode():
+                    flat = near.ravel()
+                    moves = model(
+                        torch.from_numpy(features[flat]).to(self.device),
+                        torch.from_numpy(spacing[flat]).to(self.device),
+                        offsets.view(-1, 1, 3).to(self.device),
+                        told.repeat_interleave(self.ensemble, dim=0).to(self.device),
+                    )
+                total[rows] = moves.view(-1, self.ensemble, 3).mean(dim=1).cpu() / told**2
+                progress(min(1.0, (first + HEAD_ROWS) / len(x)))
+            return total
+
+        return score
+
+    def _tiling(self, features: EdgeConvFeatures, points: NDArray[np.float64], *, reverse: bool = False) -> Tiling:
+        tile = max(1, self.tile // GRADIENT_TILE) if reverse else self.tile
+        return Tiling(points, features.neighbours, features.layers, tile, reverse=reverse)
+
+    def _graph(self, features: EdgeConvFeatures, points: NDArray[np.float64], tile: Tile) -> Any:
+        members = points[tile.members]
+        graph = build_graph(members, tile.idx, tile.spacing, features.neighbourhoods, tile.sizes)
+        return graph.to(self.device)
+
+    def _told(self, sigma: Tensor, rows: Tensor) -> Tensor:
+        return sigma[rows].float().to(self.device)
 
 
 def part(progress: Callable[[float], None], index: int, parts: int, done: float) -> None:

@@ -15,17 +15,20 @@ class EdgeConvBlock(nn.Module):
         y = LayerNorm(x);  x <- x + O silu(A y_i + max_j (B y_j + W e_ij));  x <- x + MLP(LayerNorm(x))
 
     A monotone activation commutes with the maximum over neighbours, so this is EdgeConv (Wang et al., 2019) with a
-    linear edge function, at two GEMMs per point instead of one per edge.
+    linear edge function, at two GEMMs per point instead of one per edge. With `film` the first normalisation is
+    followed by `y <- (1 + a) y + b`, `(a, b)` linear in an embedding of the noise level.
 
     Args:
         channels: width C.
         expansion: width of the point-wise MLP over C.
+        film: width of the embedding, 0 for none.
 
     Shapes:
-        x (m, C), idx (n, k) int32, edges (n, k, 4) -> (n, C), with n <= m; rows n and beyond are only gathered from.
+        x (m, C), idx (n, k) int32, edges (n, k, 4), noise (m, film) -> (n, C), with n <= m; rows n and beyond are only
+        gathered from.
     """
 
-    def __init__(self, channels: int, expansion: int = 2) -> None:
+    def __init__(self, channels: int, expansion: int = 2, film: int = 0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.centre = nn.Linear(channels, channels)
@@ -35,17 +38,29 @@ class EdgeConvBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, expansion * channels)
         self.reduce = nn.Linear(expansion * channels, channels)
-        nn.init.zeros_(self.reduce.weight)
-        nn.init.zeros_(self.reduce.bias)
+        self.film = nn.Linear(film, 2 * channels) if film else None
+        for layer in (self.reduce, self.film):
+            if layer is not None:
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, idx: Tensor, edges: Tensor) -> Tensor:
-        gathered_from = torch.cat([self.neighbour(self.norm(rows)) for rows in in_cache(x)])
-        parts = zip(in_cache(x[: len(idx)]), in_cache(idx), in_cache(edges), strict=True)
-        return torch.cat([self._rows(*part, gathered_from) for part in parts])
+    def forward(self, x: Tensor, idx: Tensor, edges: Tensor, noise: Tensor) -> Tensor:
+        pairs = zip(in_cache(x), in_cache(noise), strict=True)
+        gathered_from = torch.cat([self.neighbour(self._normed(*rows)) for rows in pairs])
+        columns = (x[: len(idx)], noise[: len(idx)], idx, edges)
+        parts = [self._rows(*rows, gathered_from=gathered_from) for rows in zip(*map(in_cache, columns), strict=True)]
+        return torch.cat(parts)
 
-    def _rows(self, x: Tensor, idx: Tensor, edges: Tensor, gathered_from: Tensor) -> Tensor:
+    def _normed(self, x: Tensor, noise: Tensor) -> Tensor:
+        y: Tensor = self.norm(x)
+        if self.film is not None:
+            scale, shift = self.film(noise).chunk(2, dim=1)
+            y = y * (1 + scale) + shift
+        return y
+
+    def _rows(self, x: Tensor, noise: Tensor, idx: Tensor, edges: Tensor, gathered_from: Tensor) -> Tensor:
         gathered = gather_max(gathered_from, idx, edges, self.edge)
-        x = x + self.out(F.silu(self.centre(self.norm(x)) + gathered))
+        x = x + self.out(F.silu(self.centre(self._normed(x, noise)) + gathered))
         return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]
 
 

@@ -4,20 +4,36 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from torch import Tensor, nn
+from torch import Tensor
 
 from pcdenoise.errors import PcdenoiseError
-from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, build_graph, local_spacing
-from pcdenoise.losses.dsm import PairedDSM
-from pcdenoise.networks.denoiser import DenoisingStage
-from pcdenoise.training.patches import CleanCloud, PatchBatch, PatchSampler
+from pcdenoise.patches import NoisyPatches
+from pcdenoise.score import ScoreField
+from pcdenoise.training.patches import CleanCloud, PatchSampler
 from pcdenoise.training.state import TrainingState
+
+
+class Loss(Protocol):
+    """An objective of score matching.
+
+    Attributes:
+        needs: what it needs of the network, see `pcdenoise.score`.
+        levels: noise levels in local spacings, of which each patch takes one; None leaves it to the patch sampler.
+    """
+
+    needs: ClassVar[frozenset[str]]
+
+    @property
+    def levels(self) -> tuple[float, ...] | None:
+        """See above."""
+        ...
+
+    def __call__(self, field: ScoreField, x: Tensor, patches: NoisyPatches, generator: torch.Generator) -> Tensor:
+        """Values (c,), one per point that is asked about; the field is that of the cloud x (n, 3)."""
+        ...
 
 
 class DivergedError(PcdenoiseError):
@@ -71,7 +87,7 @@ class Trainer:
     def run(
         self,
         state: TrainingState,
-        loss: PairedDSM,
+        loss: Loss,
         sampler: PatchSampler,
         clouds: Sequence[CleanCloud],
     ) -> Iterator[Progress]:
@@ -94,7 +110,9 @@ class Trainer:
                 rate = self.rate(state.step)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                losses = self._stage_losses(model, loss, batch, device)
+                patches = batch.to(device)
+                generator = torch.Generator(device).manual_seed(state.step)
+                losses = [loss(field, x, patches, generator).mean() for x, field in model.fields(patches)]
                 weights = [self.stage_weights[min(p, len(self.stage_weights) - 1)] for p in range(len(losses))]
                 total = sum(
                     (w * value for w, value in zip(weights, losses, strict=True)), torch.zeros((), device=device)
@@ -111,42 +129,3 @@ class Trainer:
                 state.step += 1
                 state.update_average(min(self.ema, state.step / (state.step + 10)))
                 yield Progress(state.step, total.item(), tuple(v.item() for v in losses), rate, waited)
-
-    @staticmethod
-    def _stage_losses(model: nn.Module, loss: PairedDSM, batch: PatchBatch, device: torch.device) -> list[Tensor]:
-        surface = cKDTree(batch.surface)
-        core = torch.from_numpy(np.flatnonzero(batch.core)).to(device)
-        sigma = torch.from_numpy(batch.sigma).to(device)
-        estimate = torch.from_numpy(batch.estimate).to(device)
-        points, received = batch.noisy, None
-        losses: list[Tensor] = []
-        stages = model.stages
-        assert isinstance(stages, nn.ModuleList)
-        for stage in stages:
-            assert isinstance(stage, DenoisingStage)
-            distances, idx = knn(points, stage.neighbours)
-            spacing = local_spacing(distances[:, SPACING_NEIGHBOUR - 1], idx)
-            sizes = (len(points),) * (len(stage.blocks) + 1)
-            graph = build_graph(points, idx, spacing, stage.neighbourhoods, sizes).to(device)
-            move, received = stage(graph, estimate, received)
-            if not bool(torch.isfinite(move).all()):
-                return [*losses, move.sum()]  # not finite either; no neighbours can be found for the next stage
-            origin = points[batch.core]
-            points = points + move.detach().cpu().numpy()
-            nearest = surface.query(points[batch.core])[1]
-
-            def offset(target: NDArray[np.float64], origin: NDArray[np.float64] = origin) -> Tensor:
-                # Differences of positions are taken in float64: patches lie far apart.
-                return torch.from_numpy((target - origin).astype(np.float32)).to(device)
-
-            losses.append(
-                loss(
-                    move[core],
-                    offset(batch.clean[batch.core]),
-                    offset(batch.surface[nearest]),
-                    torch.from_numpy(batch.normals[nearest]).to(move.dtype).to(device),
-                    sigma[core],
-                    graph.spacing[core],
-                ).mean()
-            )
-        return losses

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import pcdenoise
 from pcdenoise.checkpoint import save_checkpoint
 from pcdenoise.config import instantiate
 from pcdenoise.errors import InputError, OutputError, UsageError
+from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.score import check_fits, named
 from pcdenoise.training.loop import Progress
 from pcdenoise.training.patches import CleanCloud
 from pcdenoise.training.state import TrainingState
@@ -59,8 +61,13 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another output=FOLDER") from None
 
+    torch.manual_seed(config["seed"])
+    model = instantiate(config["network"]).to(_device(str(config["device"])))
+    loss, sampler = instantiate(config["loss"]), instantiate(config["sampler"])
+    for part in ("loss", "sampler"):
+        check_fits(named(config[part]), {"loss": loss, "sampler": sampler}[part].needs, named(config["network"]), model.offers)
     surfaces = instantiate(config["dataset"]).surfaces(listener.reading)
-    if config["validation_dataset"]:
+    if config.get("validation_dataset"):
         training, held_out = surfaces, instantiate(config["validation_dataset"]).surfaces(listener.reading)
     else:
         held = int(config["holdout"])
@@ -73,14 +80,14 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
     if not clouds:
         raise InputError("the data set has no clouds; check dataset.resolutions")
 
-    torch.manual_seed(config["seed"])
-    model = instantiate(config["model"]).to(_device(str(config["device"])))
     trainer, validation = instantiate(config["trainer"]), instantiate(config["validation"])
     state = TrainingState(model, trainer.learning_rate, trainer.weight_decay)
     if last is not None:
         state.load(last)
         listener.message(f"resumed at step {state.step}")
-    header = {"model": config["model"], "config": dict(config)}
+    patches = replace(instantiate(config["patches"]), levels=loss.levels) 
+    network = {"network": config["network"], "sampler": config["sampler"]}
+    header = {**network, "config": dict(config)}
     (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
     steps, curve = Log(folder / STEPS, state.step), Log(folder / VALIDATION, state.step)
     board = _tensorboard(folder, state.step)
@@ -91,7 +98,8 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
         state.save(folder / LAST, header)
 
     def validate() -> None:
-        figures = validation(state.average, held_out)
+        denoiser = LearnedDenoiser(state.average, next(state.average.parameters()).device, sampler)
+        figures = validation(denoiser, held_out)
         curve.write({"step": state.step, **figures})
         for name, value in figures.items():
             board.add_scalar(f"validation/{name}", value, state.step)
@@ -101,12 +109,12 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
             state.records["hours"] = hours + (time.perf_counter() - started) / 3600
             provenance = _provenance(config, state, [surface.name for surface in training])
             save_checkpoint(
-                folder / BEST, state.average.state_dict(), {"model": config["model"], "provenance": provenance}
+                folder / BEST, state.average.state_dict(), {**network, "provenance": provenance}
             )
             (folder / BEST).with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n")
 
     try:
-        for progress in trainer.run(state, instantiate(config["loss"]), instantiate(config["patches"]), clouds):
+        for progress in trainer.run(state, loss, patches, clouds):
             if progress.step % config["log_every"] == 0:
                 row = {"step": progress.step, "loss": progress.loss, "learning_rate": progress.learning_rate}
                 row |= {f"stage_{p + 1}": value for p, value in enumerate(progress.stage_losses)}
@@ -195,5 +203,5 @@ def _provenance(config: Mapping[str, Any], state: TrainingState, shapes: list[st
         "hours": round(state.records["hours"], 2),
         "validation": state.records["best"],
         "parameters": sum(p.numel() for p in state.model.parameters()),
-        "recipe": {key: config[key] for key in ("model", "loss", "patches", "trainer")},
+        "recipe": {key: config[key] for key in ("network", "loss", "sampler", "patches", "trainer")},
     }

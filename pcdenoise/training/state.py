@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pcdenoise.checkpoint import load_checkpoint, load_weights, save_checkpoint, select
 from pcdenoise.errors import ModelError
+from pcdenoise.networks.score_network import ScoreNetwork
 
 
 class TrainingState:
@@ -20,7 +21,7 @@ class TrainingState:
         learning_rate, weight_decay: of AdamW.
     """
 
-    def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
+    def __init__(self, model: ScoreNetwork, learning_rate: float, weight_decay: float) -> None:
         self.step = 0
         self.model = model
         self.average = copy.deepcopy(model).eval().requires_grad_(False)

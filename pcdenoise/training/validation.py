@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.datasets.surfaces import Surface
@@ -32,12 +31,8 @@ class Validation:
     every: int = 1000
     seed: int = 1
 
-    def __call__(self, model: nn.Module, surfaces: Sequence[Surface]) -> dict[str, float]:
+    def __call__(self, denoiser: LearnedDenoiser, surfaces: Sequence[Surface]) -> dict[str, float]:
         """`cd_0.01`, `p2m_0.01`, ... per level and `score`, the mean of CD over that of the noisy cloud."""
-        from pcdenoise.networks.denoiser import StagedDenoiser
-
-        assert isinstance(model, StagedDenoiser)
-        denoiser = LearnedDenoiser(model, next(model.parameters()).device)
         figures: dict[str, float] = {}
         ratios = []
         for level in self.levels:

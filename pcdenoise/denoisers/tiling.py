@@ -1,0 +1,148 @@
+"""Running a network of finite reach over a cloud of any size."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pcdenoise.errors import OutOfMemoryError
+from pcdenoise.geometry.neighbours import NeighbourSearch
+from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, local_spacing
+
+SMALLEST_TILE = 1024
+# Duplicates and clusters far denser than the cloud would have no unit of length; this is their least, in spacings.
+LEAST_SPACING = 0.01
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Some rows of a cloud with all that their network outputs depend on.
+
+    Attributes:
+        rows: (r,) the rows that are wanted; the first ones of `members`.
+        members: (m,) rows of the cloud in rings: the wanted ones, their neighbours, the neighbours' neighbours, ...
+        idx: (n, k) int32 neighbours of the first n members, as places among the members.
+        spacing: (n,) local spacing.
+        sizes: see `pcdenoise.kernels.neighbourhood.NeighbourGraph`.
+    """
+
+    rows: NDArray[np.int64]
+    members: NDArray[np.int64]
+    idx: NDArray[np.int32]
+    spacing: NDArray[np.float64]
+    sizes: tuple[int, ...]
+
+
+class Tiling:
+    """A cloud in tiles, searched once.
+
+    Around the wanted rows of a tile come as many rings of neighbours as the network has layers, so that each layer
+    finds every value it gathers: what is computed for a row does not depend on the tile size beyond float rounding, and
+    memory grows with the tile, not with the cloud.
+
+    Args:
+        points: (n, 3), finite.
+        neighbours: k of the graph, below n.
+        layers: rings that an output depends on.
+        tile: rows per tile.
+        reverse: the tile also wants all rows that depend on its rows, as the gradient of a sum over the cloud needs.
+    """
+
+    def __init__(
+        self, points: NDArray[np.float64], neighbours: int, layers: int, tile: int, *, reverse: bool = False
+    ) -> None:
+        self._neighbours, self._layers, self._tile = neighbours, layers, tile
+        self._search = NeighbourSearch(points)
+        self._place = np.full(len(points), -1, np.int32)
+        self._dependents = self._reversed() if reverse else None
+
+    def run(
+        self,
+        evaluate: Callable[[Tile], tuple[NDArray[Any], ...]],
+        outputs: tuple[NDArray[Any], ...],
+        progress: Callable[[float], None],
+    ) -> None:
+        """Fill each array of `outputs` (n, ...) with what `evaluate` gives for the rows of each tile.
+
+        A tile that does not fit into memory is halved.
+
+        Raises:
+            OutOfMemoryError: not even the smallest tile fits.
+        """
+        n = len(self._place)
+        tiles = deque(np.array_split(self._search.order, math.ceil(n / self._tile)))
+        done = 0
+        while tiles:
+            rows = tiles.popleft()
+            try:
+                results = evaluate(self._gather(rows))
+            except (MemoryError, RuntimeError) as error:
+                if not _is_memory(error):
+                    raise
+                if len(rows) <= SMALLEST_TILE:
+                    raise OutOfMemoryError(
+                        f"not even a tile of {len(rows)} points fits into memory; "
+                        "close other programs or use a smaller model"
+                    ) from None
+                self._place.fill(-1)
+                tiles.extendleft(reversed(np.array_split(rows, 2)))
+                continue
+            for output, result in zip(outputs, results, strict=True):
+                output[rows] = result
+            done += len(rows)
+            progress(done / n)
+
+    def _gather(self, rows: NDArray[np.int64]) -> Tile:
+        place = self._place  # rows of the cloud to those of the tile, -1 outside
+        wanted = rows if self._dependents is None else self._with_dependents(rows)
+        rings: list[NDArray[np.integer[Any]]] = [wanted]
+        found, reach, counts = [], [], []
+        place[wanted] = np.arange(len(wanted), dtype=np.int32)
+        total = len(wanted)
+        for _ in range(self._layers):
+            counts.append(total)
+            distances, idx = self._search(rings[-1], self._neighbours)
+            reach.append(distances[:, SPACING_NEIGHBOUR - 1])
+            found.append(idx)
+            unseen = idx[place[idx] < 0]
+            ring = np.unique(unseen) if len(unseen) else unseen
+            place[ring] = np.arange(total, total + len(ring), dtype=np.int32)
+            rings.append(ring)
+            total += len(ring)
+        if len(rings[-1]):
+            reach.append(self._search(rings[-1], SPACING_NEIGHBOUR)[0][:, -1])
+        members = np.concatenate(rings)
+        idx = place[np.concatenate(found)]
+        place[members] = -1
+        spacing = np.maximum(local_spacing(np.concatenate(reach), idx), LEAST_SPACING)
+        return Tile(rows, members, idx, spacing, tuple(reversed(counts)))
+
+    def _reversed(self) -> csr_array:
+        n, k = len(self._place), self._neighbours
+        _, idx = self._search(np.arange(n), k)
+        ones = np.ones(n * k, np.int8)
+        forward = csr_array((ones, idx.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+        return csr_array(forward.T.tocsr())
+
+    def _with_dependents(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows, then all rows whose outputs depend on them."""
+        assert self._dependents is not None
+        seen = np.zeros(len(self._place), dtype=bool)
+        seen[rows] = True
+        ring, rings = rows, [rows]
+        for _ in range(self._layers):
+            around = self._dependents[ring].indices
+            ring = np.unique(around[~seen[around]]).astype(np.int64)
+            seen[ring] = True
+            rings.append(ring)
+        return np.concatenate(rings)
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -1,0 +1,87 @@
+"""EdgeConv features `F_T` of a noisy cloud."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pcdenoise.errors import UsageError
+from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
+from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph
+from pcdenoise.networks.edgeconv import EdgeConvBlock, in_cache
+from pcdenoise.networks.embedding import sigma_embedding
+
+CONDITIONING = ("none", "input", "film")
+
+
+class EdgeConvFeatures(nn.Module):
+    """Features of each point from its neighbourhoods and a chain of EdgeConv blocks.
+
+    Everything the network sees is measured in local spacings, so scale and position of the cloud do not matter.
+
+    Args:
+        channels: width C.
+        blocks: number of EdgeConv blocks.
+        neighbours: k of the graph.
+        neighbourhoods: neighbour counts whose moments are the input.
+        conditioning: how the noise level, embedded by `sigma_embedding`, comes in: `none` leaves it out, `input` adds
+            it to the input of the first block, `film` scales and shifts the features in every block (Perez et al.,
+            "FiLM", 2018).
+        received: width of the features handed over by the stage before, 0 where there is none.
+        embedding: width of the embedding of the noise level.
+
+    Raises:
+        UsageError: an unknown `conditioning`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        blocks: int,
+        neighbours: int,
+        neighbourhoods: tuple[int, ...],
+        conditioning: str,
+        received: int = 0,
+        embedding: int = 16,
+    ) -> None:
+        if conditioning not in CONDITIONING:
+            raise UsageError(f"network.conditioning is {conditioning!r}; give one of {', '.join(CONDITIONING)}")
+        super().__init__()
+        self.neighbours, self.neighbourhoods, self.embedding = neighbours, tuple(neighbourhoods), embedding
+        self.channels, self.conditioning = channels, conditioning
+        self.moments = nn.Linear(MOMENTS * len(self.neighbourhoods), channels)
+        self.noise = nn.Linear(embedding, channels) if conditioning == "input" else None
+        self.edge = nn.Parameter(torch.randn(EDGE_FEATURES, channels))
+        self.mix = nn.Linear(2 * channels + received, channels)
+        film = embedding if conditioning == "film" else 0
+        self.blocks = nn.ModuleList(EdgeConvBlock(channels, film=film) for _ in range(blocks))
+        self.norm = nn.LayerNorm(channels)
+
+    @property
+    def layers(self) -> int:
+        """Rings of neighbours that a feature depends on."""
+        return len(self.blocks) + 1
+
+    def forward(self, graph: NeighbourGraph, relative: Tensor, received: Tensor | None = None) -> Tensor:
+        """Features (m, C) of the first `graph.sizes[-1]` rows.
+
+        Args:
+            graph: neighbourhoods of the noisy cloud.
+            relative: (n, 1) noise in local spacings, for all rows of the graph.
+            received: (n, received) features from the stage before.
+        """
+        first = graph.sizes[0]
+        given = relative.new_empty(first, 0) if received is None else received[:first]
+        noise = sigma_embedding(relative[:first], self.embedding)
+        columns = (noise, graph.moments[:first], graph.edges[:first], given)
+        x = torch.cat([self._input(*rows) for rows in zip(*map(in_cache, columns), strict=True)])
+        for block, size in zip(self.blocks, graph.sizes[1:], strict=True):
+            x = block(x, graph.idx[:size], graph.edges[:size], noise[: len(x)])
+        return torch.cat([self.norm(rows) for rows in in_cache(x)])
+
+    def _input(self, noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor) -> Tensor:
+        inputs = self.moments(moments.flatten(1))
+        if self.noise is not None:
+            inputs = inputs + self.noise(noise)
+        itself = torch.zeros(edges.shape[:2], dtype=torch.int32, device=edges.device)
+        shape = gather_max(edges.new_zeros(1, self.edge.shape[1]), itself, edges, self.edge)
+        return self.mix(F.silu(torch.cat([inputs, shape, received], dim=1)))  # type: ignore[no-any-return]
