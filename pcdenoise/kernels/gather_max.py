@@ -52,14 +52,13 @@ class _GatherMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, idx: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
         out = torch.empty(idx.shape[0], h.shape[1], dtype=h.dtype)
-        arrays = _arrays(h, idx, edges, weight, out)
         if any(ctx.needs_input_grad):
             arg = torch.empty(out.shape, dtype=torch.int8)
-            _forward_with_argmax(*arrays, arg.numpy())
+            _forward_with_argmax(*_arrays(h, idx, edges, weight, out, arg))
             ctx.save_for_backward(idx, edges, weight, arg)
             ctx.rows = h.shape[0]
         else:
-            _forward(*arrays)
+            _forward(*_arrays(h, idx, edges, weight, out))
         return out
 
     @staticmethod
