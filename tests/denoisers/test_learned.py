@@ -1,26 +1,48 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
+from clouds import patches_of
 from torch import nn
 
-from pcdenoise.denoisers import learned
 from pcdenoise.denoisers.learned import LearnedDenoiser
-from pcdenoise.errors import OutOfMemoryError
+from pcdenoise.denoisers.tiling import Tiling
 from pcdenoise.geometry.frame import Frame
+from pcdenoise.geometry.neighbours import knn
+from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import StagedDenoiser
+from pcdenoise.networks.energy import EnergyNetwork
 from pcdenoise.samplers.ascent import Ascent
+
+SHAPE = {"channels": 16, "neighbours": 12, "neighbourhoods": (4, 12), "handed_on": 8}
 
 
 @pytest.fixture(scope="module")
 def model():
     """Small, with weights that make every layer count."""
     torch.manual_seed(0)
-    model = StagedDenoiser(channels=16, blocks=(2, 2), neighbours=12, neighbourhoods=(4, 12), handed_on=8)
+    model = StagedDenoiser(**SHAPE, blocks=(2, 2))
     for stage in model.stages:
         nn.init.normal_(stage.head.weight, std=0.1)
-        for block in stage.blocks:
+        for block in stage.features.blocks:
             nn.init.normal_(block.reduce.weight, std=0.1)
     return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def networks(model):
+    torch.manual_seed(0)
+    energy = EnergyNetwork(channels=16, blocks=2, neighbours=12, neighbourhoods=(4, 12))
+    conditional = ConditionalScore(16, 2, 12, (4, 12), hidden=16, residual=2)
+    nn.init.normal_(conditional.leave.weight, std=0.3)
+    for network in (energy, conditional):
+        for block in network.features.blocks:
+            nn.init.normal_(block.reduce.weight, std=0.1)
+    one_stage = StagedDenoiser(**SHAPE, blocks=(2,))
+    one_stage.stages[0].load_state_dict(model.stages[0].state_dict())
+    built = {"staged": one_stage, "energy": energy, "conditional": conditional}
+    return {name: network.eval().requires_grad_(False) for name, network in built.items()}
 
 
 @pytest.fixture(scope="module")
@@ -70,65 +92,87 @@ def test_progress_reaches_one(model, cloud):
     assert len(told) == 9
 
 
-def test_a_tile_that_does_not_fit_is_halved(model, cloud, monkeypatch):
-    wanted = run(model, cloud)
-    original, refused = LearnedDenoiser._tile, []
-
-    def tight(self, *arguments):
-        rows = arguments[5]
-        if len(rows) > 2000:
-            refused.append(len(rows))
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
-        return original(self, *arguments)
-
-    monkeypatch.setattr(LearnedDenoiser, "_tile", tight)
-    np.testing.assert_allclose(run(model, cloud), wanted, atol=1e-5)
-    assert refused
-
-
-def test_no_memory_at_all_is_said(model, cloud, monkeypatch):
-    def never(self, *arguments):
-        raise MemoryError
-
-    monkeypatch.setattr(LearnedDenoiser, "_tile", never)
-    with pytest.raises(OutOfMemoryError, match="not even a tile"):
-        run(model, cloud)
-
-
-def test_other_errors_are_not_taken_for_memory(model, cloud, monkeypatch):
-    def broken(self, *arguments):
-        raise RuntimeError("shapes cannot be multiplied")
-
-    monkeypatch.setattr(LearnedDenoiser, "_tile", broken)
-    with pytest.raises(RuntimeError, match="multiplied"):
-        run(model, cloud)
-
-
 def test_a_point_without_an_answer_keeps_its_place(model, cloud, monkeypatch):
-    original = LearnedDenoiser._tile
+    original = Tiling.run
 
-    def poisoned(self, *arguments):
-        move, features = original(self, *arguments)
-        move = move.copy()
-        move[0] = np.nan
-        return move, features
+    def poisoned(self, evaluate, outputs, progress):
+        original(self, evaluate, outputs, progress)
+        outputs[0][0] = np.nan
 
-    monkeypatch.setattr(LearnedDenoiser, "_tile", poisoned)
+    monkeypatch.setattr(Tiling, "run", poisoned)
     result = LearnedDenoiser(model, relaxation=0.0)(cloud, np.full(len(cloud), 0.5), 1)
     assert np.isfinite(result).all()
     assert (result == cloud).all(axis=1).sum() == 1
 
 
-def test_the_field_is_a_score_of_the_cloud(model, cloud):
-    """Tweedie: one full step of ascent on the field reaches the denoised cloud, in any unit."""
+@pytest.mark.parametrize("network", ["staged", "energy", "conditional"])
+def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
+    """The same score, whether a batch of patches asks or the engine, in whatever tiles and unit."""
+    network = networks[network]
+    points, sigma = cloud[:2000], torch.full((2000, 1), 0.5)
+    x = torch.from_numpy(points)
+    with torch.no_grad():
+        _, wanted = next((x, field(x, sigma)) for x, field in network.fields(patches_of(points, 0.5)))
+    for tile, scale in ((200_000, 1.0), (1100, 1.0), (3000, 1000.0)):
+        denoiser = LearnedDenoiser(network, tile=tile, ensemble=1)
+        field = denoiser.field(scale * x + 5.0, (scale * sigma).double())
+        found = scale * field(scale * x + 5.0, (scale * sigma).double())
+        error = (found - wanted).norm() / wanted.norm()
+        assert error < 1e-4, (tile, scale, error)
+
+
+def test_neighbouring_fields_are_averaged(networks, cloud):
+    """Each point follows the mean of the fields of the noisy points nearest to it, itself among them."""
+    network, points = networks["conditional"], cloud[:2000]
+    x, sigma = torch.from_numpy(points + 0.01), torch.full((2000, 1), 0.5, dtype=torch.float64)
+    found = LearnedDenoiser(network, ensemble=3).field(torch.from_numpy(points), sigma)(x, sigma)
+    with torch.no_grad():
+        _, field = next(network.fields(patches_of(points, 0.5)))
+        nearest = torch.from_numpy(knn(points, 3, x.numpy())[1]).long()
+        offsets = (x[:, None] - torch.from_numpy(points)[nearest]).float()
+        level = sigma.float()
+        wanted = torch.stack([field.at(nearest[:, j], offsets[:, j, None], level)[:, 0] for j in range(3)]).mean(dim=0)
+    torch.testing.assert_close(found.float(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_sampler_sees_the_whole_cloud(networks, cloud):
+    """What is drawn does not depend on the tiles, and the seed decides it."""
+
+    @dataclass(frozen=True)
+    class Jitter:
+        needs = frozenset()
+        evaluations = 2
+
+        def __call__(self, field, x, sigma, generator=None):
+            for _ in range(2):
+                noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+                x = x + sigma**2 * field(x, sigma) + 0.1 * noise
+                yield x
+
+    def run(seed, tile):
+        return LearnedDenoiser(networks["staged"], sampler=Jitter(), tile=tile)(
+            cloud, np.full(len(cloud), 0.5), 2, seed=seed
+        )
+
+    whole = run(0, 200_000)
+    np.testing.assert_allclose(run(0, 1500), whole, atol=1e-4)
+    assert np.abs(run(1, 200_000) - whole).max() > 0.05
+
+
+def test_iterates_end_with_the_result(model, cloud):
+    seen = []
+    result = LearnedDenoiser(model, sampler=Ascent(steps=3, step=0.5))(
+        cloud, np.full(len(cloud), 0.5), 2, iterate=seen.append
+    )
+    assert len(seen) == 4  # three steps, and the spreading along the surface
+    np.testing.assert_array_equal(seen[-1], result)
+
+
+def test_one_full_step_of_ascent_reaches_the_denoised_cloud(model, cloud):
+    """Tweedie, in any unit."""
     noisy, sigma = torch.from_numpy(1000 * cloud + 5.0), torch.full((len(cloud), 1), 500.0, dtype=torch.float64)
-    denoiser = LearnedDenoiser(model)
+    denoiser = LearnedDenoiser(model, relaxation=0.0)
     frame = Frame.of(noisy.numpy())
     wanted = denoiser(frame.to_local(noisy.numpy()), np.full(len(cloud), 500.0 / frame.scale), 2)
-    (reached,) = Ascent()(denoiser.field(noisy), noisy, sigma)
+    (reached,) = Ascent()(denoiser.field(noisy, sigma), noisy, sigma)
     np.testing.assert_allclose(frame.to_local(reached.numpy()), wanted, atol=1e-6)
-    assert torch.isfinite(denoiser.field(noisy)(noisy, sigma)).all()
-
-
-def test_smallest_tile_is_worth_running():
-    assert learned.SMALLEST_TILE >= 1024

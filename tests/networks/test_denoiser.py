@@ -1,48 +1,90 @@
+import copy
+
 import numpy as np
+import pytest
 import torch
+from clouds import patches_of
 from torch import nn
 
-from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import build_graph, local_spacing
+from pcdenoise.errors import UsageError
+from pcdenoise.kernels.neighbourhood import build_graph_at
 from pcdenoise.networks.denoiser import StagedDenoiser
+from pcdenoise.networks.graphs import graph_at
+
+SHAPE = {"channels": 16, "neighbours": 12, "neighbourhoods": (4, 12), "handed_on": 8}
 
 
-def graph_of(points, stage):
-    distances, idx = knn(points, stage.neighbours)
-    spacing = local_spacing(distances[:, 7], idx)
-    return build_graph(points, idx, spacing, stage.neighbourhoods, (len(points),) * (len(stage.blocks) + 1))
-
-
-def small_model():
+def small_model(conditioning="input"):
     torch.manual_seed(0)
-    model = StagedDenoiser(channels=16, blocks=(2, 1), neighbours=12, neighbourhoods=(4, 12), handed_on=8)
+    model = StagedDenoiser(**SHAPE, blocks=(2, 1), conditioning=conditioning)
     for stage in model.stages:
         nn.init.normal_(stage.head.weight, std=0.1)
-        for block in stage.blocks:
+        for block in stage.features.blocks:
             nn.init.normal_(block.reduce.weight, std=0.1)
+            if block.film is not None:
+                nn.init.normal_(block.film.weight, std=0.1)
     return model.eval()
 
 
 def run(model, points, sigma):
-    received = None
-    for stage in model.stages:
-        graph = graph_of(points, stage)
-        with torch.no_grad():
-            move, received = stage(graph, torch.full((len(points), 1), sigma), received)
-        points = points + move.double().numpy()
+    patches = patches_of(points, sigma)
+    with torch.no_grad():
+        for x, field in model.fields(patches):
+            points = (x + patches.estimate**2 * field(x, patches.estimate)).numpy()
     return points
 
 
 def test_an_untrained_network_moves_nothing():
     points = np.random.default_rng(0).random((80, 3))
-    np.testing.assert_array_equal(run(StagedDenoiser(16, (1, 1), 12, (4, 12), 8).eval(), points, 0.1), points)
+    np.testing.assert_array_equal(run(StagedDenoiser(**SHAPE, blocks=(1, 1)).eval(), points, 0.1), points)
 
 
-def test_scale_shift_and_order_do_not_matter():
-    model, points = small_model(), np.random.default_rng(0).random((100, 3))
+@pytest.mark.parametrize("conditioning", ["none", "input", "film"])
+def test_scale_shift_and_order_do_not_matter(conditioning):
+    model, points = small_model(conditioning), np.random.default_rng(0).random((100, 3))
     wanted = run(model, points, 0.05)
     assert np.abs(wanted - points).max() > 1e-3
     np.testing.assert_allclose(run(model, points * 1024, 0.05 * 1024) / 1024, wanted, atol=1e-6)
     np.testing.assert_allclose(run(model, points + 4096, 0.05) - 4096, wanted, atol=1e-6)
     order = np.random.default_rng(1).permutation(100)
     np.testing.assert_allclose(run(model, points[order], 0.05), wanted[order], atol=1e-6)
+
+
+def test_only_a_conditioned_network_hears_the_noise_level():
+    points = np.random.default_rng(0).random((100, 3))
+    for conditioning in ("none", "input", "film"):
+        model = small_model(conditioning)
+        same = np.allclose(run(model, points, 0.05), run(model, points, 0.2), atol=1e-6)
+        assert same == (conditioning == "none") == ("levels" not in model.offers)
+    with pytest.raises(UsageError, match="one of none, input, film"):
+        small_model("flim")
+
+
+def test_no_gradient_runs_from_stage_to_stage():
+    model = small_model()
+    patches = patches_of(np.random.default_rng(0).random((100, 3)), 0.05)
+    *_, last = (field(x, patches.estimate) for x, field in model.fields(patches))
+    last.square().sum().backward()
+    assert model.stages[1].head.weight.grad is not None
+    assert model.stages[0].head.weight.grad is None
+    # but the features that are handed on are trained by the stage that receives them
+    assert model.stages[0].hand_on.weight.grad.abs().sum() > 0
+
+
+def test_the_score_has_a_derivative():
+    """Against central differences in float64; which points are neighbours, and the spacing, count as constants."""
+    model, x = small_model(), torch.from_numpy(np.random.default_rng(0).random((60, 3)))
+    sigma, stage = torch.full((60, 1), 0.05), model.stages[0]
+    _, field = next(model.fields(patches_of(x, 0.05)))
+    asked = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(field(asked, sigma).sum(), asked)
+    graph, exact = graph_at(x, stage.features), copy.deepcopy(stage).double()
+
+    def at(moved):
+        there = build_graph_at(moved, graph.idx, graph.spacing.double(), (4, 12), graph.sizes, torch.float64)
+        with torch.no_grad():
+            return (exact(there, sigma.double())[0] / 0.05**2).sum()
+
+    step = 1e-8 * torch.from_numpy(np.random.default_rng(1).standard_normal((60, 3)))
+    slope = (at(x + step) - at(x - step)) / 2e-8
+    assert (gradient * step).sum().item() / 1e-8 == pytest.approx(slope.item(), rel=1e-3)
