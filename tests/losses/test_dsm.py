@@ -1,43 +1,47 @@
-import math
-
 import pytest
 import torch
+from analytic import UNUSED, gaussian_patches, mean_and_error
+from oracles import Gaussian
 
-from pcdenoise.losses.dsm import PairedDSM
+from pcdenoise.errors import UsageError
+from pcdenoise.losses.dsm import DSM
+
+S, SIGMA = 0.7, 0.4
 
 
 def test_minimum_on_a_gaussian_is_the_closed_form():
-    """Clean points ~ N(0, s^2 I): the best denoiser is x s^2 / (s^2 + sigma^2).
+    """Clean points ~ N(0, s^2 I): the score of the noisy ones is the best field, at `3 s^2 / (s^2 + sigma^2)`."""
+    patches = gaussian_patches(100_000, S, SIGMA)
+    exact = Gaussian.isotropic(S**2)
 
-    Its paired error over sigma^2 is 3 s^2 / (s^2 + sigma^2), the minimum of DSM; the loss is a third of it.
-    """
-    generator = torch.Generator().manual_seed(0)
-    s, sigma, n = 0.7, 0.4, 200_000
-    clean = s * torch.randn(n, 3, generator=generator)
-    noisy = clean + sigma * torch.randn(n, 3, generator=generator)
-    best = noisy * s**2 / (s**2 + sigma**2)
-    loss = PairedDSM(surface_weight=0.0, floor=0.0)
-    ones = torch.ones(n, 1)
-    values = loss(best, clean, clean, torch.zeros(n, 3), sigma * ones, ones)
-    expected = s**2 / (s**2 + sigma**2)
-    error = 4 * values.std().item() / math.sqrt(n)
-    assert values.shape == (n,)
-    assert values.mean().item() == pytest.approx(expected, abs=error)
-    for factor in (0.9, 1.1):  # any other gain is worse
-        assert loss(factor * best, clean, clean, torch.zeros(n, 3), sigma * ones, ones).mean() > values.mean()
+    def values(gain):
+        return DSM()(lambda x, sigma: gain * exact(x, sigma), patches.noisy, patches, UNUSED)
+
+    mean, error = mean_and_error(values(1.0))
+    assert values(1.0).shape == (100_000,)
+    assert mean.item() == pytest.approx(3 * S**2 / (S**2 + SIGMA**2), abs=4 * error.item())
+    assert error < 0.01
+    for gain in (0.9, 1.1):  # any other gain is worse
+        assert values(gain).mean() > mean
 
 
-def test_surface_term_counts_the_distance_to_the_plane_only():
-    denoised = torch.tensor([[3.0, 4.0, 0.5]])
-    nearest, normals = torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1.0]])
-    loss = PairedDSM(surface_weight=2.0, floor=0.0)
-    value = loss(denoised, denoised, nearest, normals, torch.full((1, 1), 0.5), torch.ones(1, 1))
-    assert value.item() == pytest.approx(2.0 * 0.25 / 0.25)
+def test_the_field_is_asked_where_the_cloud_stands_and_told_the_true_noise():
+    patches = gaussian_patches(10, S, SIGMA, estimate=0.9)
+    asked = []
+
+    def field(x, sigma):
+        asked.append((x, sigma))
+        return (patches.clean - x) / sigma**2
+
+    moved = patches.noisy + 0.1
+    values = DSM()(field, moved, patches, UNUSED)
+    assert len(asked) == 1
+    assert torch.equal(asked[0][0], moved)
+    assert torch.equal(asked[0][1], patches.sigma)
+    assert values.max() < 1e-10
 
 
-def test_floor_bounds_the_weight_of_faint_noise():
-    error = torch.tensor([[0.1, 0.0, 0.0]])
-    zero = torch.zeros(1, 3)
-    loss = PairedDSM(surface_weight=0.0, floor=0.2)
-    value = loss(error, zero, zero, zero, torch.full((1, 1), 1e-6), torch.full((1, 1), 2.0))
-    assert value.item() == pytest.approx(0.01 / 3 / 0.16, rel=1e-5)
+def test_patches_have_the_one_level():
+    assert DSM(sigma=0.5).levels == (0.5,)
+    with pytest.raises(UsageError, match=r"loss\.sigma"):
+        DSM(sigma=0.0)
