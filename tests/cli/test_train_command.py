@@ -4,8 +4,8 @@ import json
 import pytest
 
 TINY = [
-    "dataset.count=3", "dataset.resolutions=[2000]", "dataset.meshes=false", "holdout=1", "model.channels=16",
-    "model.blocks=[1,1]", "model.neighbours=12", "model.neighbourhoods=[4,12]", "patches.points=256",
+    "dataset.count=3", "dataset.resolutions=[2000]", "dataset.meshes=false", "holdout=1", "network.channels=16",
+    "network.blocks=[1,1]", "network.neighbours=12", "network.neighbourhoods=[4,12]", "patches.points=256",
     "patches.patches=1", "validation.resolution=2000", "validation.levels=[0.03]", "device=cpu", "log_every=1",
 ]  # fmt: skip
 
@@ -26,7 +26,7 @@ def test_train_go_on_and_use_the_weights(cli, folder, scan, refused):
     assert "\x1b" not in result.err
 
     refused(2, ["already holds a run", "resume=auto"], "train", *TINY, "trainer.max_steps=4", "output=runs/a")
-    refused(5, "another architecture", "train", *TINY, "output=runs/a", "resume=auto", "model.channels=8")
+    refused(5, "another architecture", "train", *TINY, "output=runs/a", "resume=auto", "network.channels=8")
 
     result = cli("train", *TINY, "trainer.max_steps=4", "output=runs/a", "resume=auto")
     assert result.code == 0, result.err

@@ -9,7 +9,7 @@ import torch
 from pcdenoise.checkpoint import load_checkpoint
 from pcdenoise.config import compose
 from pcdenoise.errors import ModelError, UsageError
-from pcdenoise.losses.dsm import PairedDSM
+from pcdenoise.losses.paired_dsm import PairedDSM
 from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.training.loop import DivergedError, Trainer
 from pcdenoise.training.patches import CleanCloud, PatchSampler
@@ -18,8 +18,8 @@ from pcdenoise.training.state import TrainingState
 
 SMALL = {"channels": 16, "blocks": (1, 1), "neighbours": 12, "neighbourhoods": (4, 12), "handed_on": 8}
 WORDS = [
-    "dataset.count=3", "dataset.resolutions=[2000]", "holdout=1", "model.channels=16", "model.blocks=[1,1]",
-    "model.neighbours=12", "model.neighbourhoods=[4,12]", "patches.points=256", "patches.patches=2",
+    "dataset.count=3", "dataset.resolutions=[2000]", "holdout=1", "network.channels=16", "network.blocks=[1,1]",
+    "network.neighbours=12", "network.neighbourhoods=[4,12]", "patches.points=256", "patches.patches=2",
     "validation.resolution=2000", "validation.levels=[0.03]", "device=cpu", "log_every=1",
 ]  # fmt: skip
 
@@ -50,7 +50,7 @@ def test_a_batch_depends_on_seed_and_step_alone(cloud):
     np.testing.assert_array_equal(a.noisy, b.noisy)
     assert not np.array_equal(a.noisy, c.noisy)
     assert a.noisy.shape == (400, 3)
-    assert a.core.sum() == 240
+    assert len(a.core) == 240
 
 
 def test_the_noise_of_a_batch_is_what_it_says(cloud):
@@ -60,7 +60,7 @@ def test_the_noise_of_a_batch_is_what_it_says(cloud):
     relative = ((batch.noisy - batch.clean) / batch.sigma)[batch.core]
     assert relative.std() == pytest.approx(1, abs=0.02)
     assert 0.01 <= batch.sigma.min() <= batch.sigma.max() <= 0.03
-    np.testing.assert_allclose(np.linalg.norm(batch.normals, axis=1), 1)
+    np.testing.assert_allclose(np.linalg.norm(batch.normals, axis=1), 1, rtol=1e-6)
 
 
 def test_it_overfits_one_patch(cloud):
@@ -130,7 +130,7 @@ def test_a_run_leaves_logs_weights_and_provenance(cache, tmp_path):
     best = run(cache, tmp_path / "run", "trainer.max_steps=4", "validation.every=2", "checkpoint_every=2")
     assert best == tmp_path / "run" / BEST
     tensors, header = load_checkpoint(best)
-    assert header["model"]["channels"] == 16
+    assert header["network"]["channels"] == 16
     assert not any(name.startswith("optimizer") for name in tensors)
     provenance = json.loads(best.with_suffix(".json").read_text())
     assert provenance == header["provenance"]
@@ -148,7 +148,7 @@ def test_mistakes_are_refused(cache, tmp_path):
     with pytest.raises(UsageError, match="already holds a run"):
         run(cache, tmp_path / "run", "trainer.max_steps=2")
     with pytest.raises(ModelError, match="another architecture"):
-        run(cache, tmp_path / "run", "trainer.max_steps=2", "resume=auto", "model.channels=8")
+        run(cache, tmp_path / "run", "trainer.max_steps=2", "resume=auto", "network.channels=8")
     with pytest.raises(ModelError, match="no training state"):
         run(cache, tmp_path / "x", f"resume={tmp_path / 'run' / BEST}")
     with pytest.raises(UsageError, match="holdout=3"):
