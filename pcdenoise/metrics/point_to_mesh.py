@@ -1,7 +1,7 @@
 """Point-to-mesh distance, as the denoising literature reports it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.triangles import face_to_point, point_to_mesh
+
+if TYPE_CHECKING:
+    from pcdenoise.metrics.comparison import Comparison
+
+FAMILY_B = 5e-3  # R^2: pytorch3d's default since 0.6.2
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ def point_to_mesh_distance(
         P2M = 1/|X| sum_x min_f d(x, f)^2  +  1/|F| sum_f min_x d(x, f)^2
 
     The convention is that of Luo and Hu, "Score-Based Point Cloud Denoising" (ICCV 2021). Published figures come in two
-    families, which must not be compared. Family A measures to whole triangles. Family B uses the default of newer
-    PyTorch3D versions, `min_triangle_area=5e-3`: a triangle of less area in the unit-sphere frame counts as its three
-    edges, so that on a fine mesh even points on the surface are at a distance from it.
+    families, which must not be compared. Family A measures to whole triangles. Family B uses pytorch3d's default since
+    0.6.2, `min_triangle_area=5e-3`: a triangle of less area in the unit-sphere frame counts as its three edges, so that
+    on a fine mesh even points on the surface are at a distance from it. The mesh may be open.
 
     Args:
         result: (n, 3), at least one point, finite.
@@ -67,3 +72,18 @@ def point_to_mesh_distance(
         point_to_face=float(np.mean(point_to_mesh(points, corners, faces, edges_only).squared)),
         face_to_point=float(np.mean(face_to_point(points, corners, faces, edges_only))),
     )
+
+
+def p2m(
+    pair: "Comparison",
+    part: Literal["total", "point_to_face", "face_to_point"] = "total",
+    family: Literal["A", "B"] = "A",
+) -> float:
+    """`point_to_mesh_distance` of a pair, in R^2 of the mesh: `total` is what papers call P2M.
+
+    The points' part is what a denoiser can be blamed for. The faces' part measures the tessellation and the sampling as
+    much: a perfect cloud of finitely many points is at a distance from each small face, and where a mesh is fine its
+    faces count more.
+    """
+    distance = pair.family_a if family == "A" else pair.family_b
+    return float(getattr(distance, part))

@@ -1,0 +1,152 @@
+"""One result beside everything it can be judged by: the truth, what it was made from, and the floor."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdenoise.errors import InputError
+from pcdenoise.geometry.frame import Frame
+from pcdenoise.metrics.comparison import Comparison
+from pcdenoise.metrics.floor import projection, sampling
+from pcdenoise.metrics.table import applicable, measure
+
+SAME_SCALE = 5.0  # what outliers may add to the size of a result in the same unit
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of a result and of what stands beside it, each in the printed unit of its `Metric`, by name.
+
+    Attributes:
+        points: rows of the result that were to be measured.
+        left_out: other rows, which had no coordinates before either (NaN in the noisy or the clean cloud too).
+        not_finite: rows of `points` that are NaN or infinite. If there are any, all numbers of the result are NaN:
+            what a method lost must not make it better.
+        radius: R of the clean cloud, in its unit.
+        result: the numbers.
+        beside: those of `noisy` (the cloud it was made from), `projection` (an oracle that projects the noisy points
+            onto the mesh) and `sampling` (another clean sampling of the mesh, with as many points), as far as there
+            are a noisy cloud and a mesh.
+    """
+
+    points: int
+    left_out: int
+    not_finite: int
+    radius: float
+    result: dict[str, float]
+    beside: dict[str, dict[str, float]]
+
+
+def evaluate(
+    result: NDArray[Any],
+    clean: NDArray[Any],
+    mesh: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    noisy: NDArray[Any] | None = None,
+    normals: NDArray[Any] | None = None,
+    floor: bool = True,
+    backend: Literal["exact", "pytorch3d"] = "exact",
+    seed: int = 0,
+) -> Evaluation:
+    """Measure a result with every metric that the given truth defines.
+
+    Args:
+        result: (n, 3) in the unit of the clean cloud; rows may be NaN.
+        clean: (m, 3); rows that are NaN are not looked at.
+        mesh: vertices (v, 3) and faces (f, 3) of the surface.
+        noisy: (n, 3), row i became row i of the result.
+        normals: (m, 3) of the clean cloud.
+        floor: also measure what no method can beat, which takes as long as the result itself, twice.
+        backend: what computes chamfer and P2M; the others have no counterpart in pytorch3d.
+        seed: of the other clean sampling.
+
+    Raises:
+        UsageError: pytorch3d is asked for and not installed.
+        InputError: nothing finite in a cloud, noisy and result differ in count, or the mesh is not one.
+
+    Warns:
+        UserWarning: rows are lost, counts differ, or a cloud or the mesh seems to be in another unit or place.
+    """
+    numbers = _measures(backend)
+    if noisy is not None and len(noisy) != len(result):
+        raise InputError(
+            f"the result has {len(result):,} points, the noisy cloud {len(noisy):,}; row i of one must be row i of the "
+            "other, so give the noisy cloud it was made from, or none"
+        )
+    rows, measured = len(result), _finite(clean)
+    if noisy is not None:
+        before = _finite(noisy)
+        result, noisy = result[before], noisy[before]
+    elif len(result) == len(clean):
+        result = result[measured | _finite(result)]
+    clean, normals = clean[measured], None if normals is None else normals[measured]
+    found = _finite(result)
+    for name, cloud in {"result": result[found], "clean cloud": clean}.items():
+        if len(cloud) == 0:
+            raise InputError(f"the {name} has no finite point; there is nothing to compare")
+    pair = Comparison(result[found], clean, mesh, None if noisy is None else noisy[found], normals)
+    lost = int(len(found) - found.sum())
+    if lost:
+        warnings.warn(
+            f"{lost:,} of {len(found):,} points of the result are NaN or infinite, so none of its numbers is defined; "
+            "drop those rows to see what the others would score",
+            stacklevel=2,
+        )
+    _warn_of_mismatch(pair)
+    beside = {}
+    if noisy is not None:
+        beside["noisy"] = Comparison(noisy, clean, mesh, normals=normals)
+    if mesh is not None and floor:
+        if noisy is not None:
+            beside["projection"] = Comparison(projection(noisy, *mesh), clean, mesh, noisy, normals)
+        other = sampling(*mesh, len(result), np.random.default_rng(seed))
+        beside["sampling"] = Comparison(other, clean, mesh, normals=normals)
+    return Evaluation(
+        points=len(result),
+        left_out=rows - len(result),
+        not_finite=lost,
+        radius=pair.frame.scale,
+        result=dict.fromkeys((metric.name for metric in applicable(pair)), np.nan) if lost else numbers(pair),
+        beside={name: numbers(other) for name, other in beside.items()},
+    )
+
+
+def _measures(backend: str) -> Callable[[Comparison], dict[str, float]]:
+    if backend == "exact":
+        return measure
+    from pcdenoise.metrics import pytorch3d_backend
+
+    pytorch3d_backend.check_installed()
+    return lambda pair: measure(pair) | pytorch3d_backend.published(pair)
+
+
+def _finite(cloud: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(cloud).all(axis=1))
+
+
+def _warn_of_mismatch(pair: Comparison) -> None:
+    """What makes numbers meaningless without making them impossible: another unit, another place, another count."""
+    others = {"result": pair.result} | ({} if pair.mesh is None else {"mesh": pair.mesh[0]})
+    for name, points in others.items():
+        frame = Frame.unit_sphere(points) if np.ptp(points, axis=0).any() else pair.frame
+        ratio = frame.scale / pair.frame.scale
+        apart = float(np.linalg.norm(frame.centre - pair.frame.centre))
+        if not 1 / SAME_SCALE < ratio < SAME_SCALE:
+            larger = f"{ratio:.4g} times as large as" if ratio > 1 else f"1/{1 / ratio:.4g} as large as"
+            unit = " (millimetres and metres?)" if 900 < max(ratio, 1 / ratio) < 1100 else ""
+            warnings.warn(f"the {name} is {larger} the clean cloud; bring both to one unit{unit}", stacklevel=3)
+        elif apart > frame.scale + pair.frame.scale:
+            warnings.warn(
+                f"the {name} lies {apart / pair.frame.scale:.3g} radii away from the clean cloud; "
+                "bring both to one coordinate system",
+                stacklevel=3,
+            )
+    if len(pair.result) != len(pair.clean):
+        warnings.warn(
+            f"the result has {len(pair.result):,} points, the clean cloud {len(pair.clean):,}; "
+            "numbers of clouds are comparable where these are the same",
+            stacklevel=3,
+        )
