@@ -27,7 +27,8 @@ class AnnealedLangevin:
             level.
         steps: steps at each rung, at least 1.
         step: `eps / sigma_L^2`, so that `alpha_i = step sigma_i^2`; above 0 and below 4: from there on the chain
-            diverges on a plane. The paper's eps of 2e-5 for sigma_L = 0.01 is a step of 0.2.
+            diverges on a plane. The paper's eps of 2e-5 for sigma_L = 0.01 is a step of 0.2, at 100 steps a rung; with
+            few of them only long steps keep up with the ladder, and the field is told of the noise that there is.
         denoise: whether the last step is taken. Without it noise of sigma_L stays.
 
     Raises:
@@ -38,7 +39,7 @@ class AnnealedLangevin:
 
     ladder: Ladder
     steps: int = 1
-    step: float = 0.2
+    step: float = 1.0
     denoise: bool = True
 
     def __post_init__(self) -> None:

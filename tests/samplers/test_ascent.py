@@ -1,24 +1,21 @@
 import pytest
 import torch
+from oracles import Plane
 
 from pcdenoise.errors import UsageError
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField
 
 
-def plane_field(x, sigma):
-    """Score of N(0, sigma^2) across the plane z = 0."""
-    return torch.stack([torch.zeros(len(x)), torch.zeros(len(x)), -x[:, 2]], dim=1) / sigma**2
-
-
 def test_on_a_plane_the_distance_contracts_by_one_minus_the_step():
-    x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
-    sigma = torch.full((100, 1), 0.3)
-    expected = x[:, 2]
-    for t, y in enumerate(Ascent(steps=4, step=0.25, decay=0.5)(plane_field, x, sigma)):
+    x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sigma = torch.linspace(0.1, 2.0, 100, dtype=torch.float64)[:, None]
+    plane = Plane(torch.tensor([0.6, 0.0, 0.8]).double(), 0.4)
+    expected = plane.distance(x)
+    for t, y in enumerate(Ascent(steps=4, step=0.25, decay=0.5)(plane, x, sigma)):
         expected = expected * (1 - 0.25 * 0.5**t)
-        torch.testing.assert_close(y[:, 2], expected)
-        torch.testing.assert_close(y[:, :2], x[:, :2])
+        torch.testing.assert_close(plane.distance(y), expected)
+        torch.testing.assert_close(torch.linalg.cross(y - x, plane.normal.expand(100, 3)), torch.zeros_like(x))
 
 
 def test_one_full_step_reaches_the_denoiser():
@@ -33,3 +30,9 @@ def test_one_full_step_reaches_the_denoiser():
 def test_it_takes_at_least_one_whole_step(steps):
     with pytest.raises(UsageError, match="whole number"):
         Ascent(steps=steps)
+
+
+@pytest.mark.parametrize("arguments", [{"step": 0.0}, {"step": 2.0}, {"decay": 0.0}, {"decay": 1.1}])
+def test_numbers_outside_their_range_are_refused(arguments):
+    with pytest.raises(UsageError, match="give a number above 0"):
+        Ascent(**arguments)
