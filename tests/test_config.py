@@ -4,11 +4,12 @@ import pytest
 
 from pcdenoise.config import compose, config_dir, instantiate
 from pcdenoise.errors import UsageError
+from pcdenoise.score import check_fits
 
 CHOICES = [(path.parent.name, path.stem) for path in sorted(config_dir().glob("*/*.yaml"))]
 
 
-@pytest.mark.parametrize(("group", "name"), [c for c in CHOICES if c[0] not in ("experiment", "dataset", "sampler")])
+@pytest.mark.parametrize(("group", "name"), [c for c in CHOICES if c[0] not in ("experiment", "dataset", "noise")])
 def test_every_training_choice_composes_and_instantiates(group, name):
     config = compose("train", [f"{group}={name}"])
     assert instantiate(config[group]) is not None
@@ -26,9 +27,36 @@ def test_every_sampler_composes_and_instantiates(name):
 
 
 @pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "experiment"])
-def test_every_experiment_composes(name):
-    config = compose("train", [f"experiment={name}", "train_meshes=a", "val_meshes=b"])
-    assert config["dataset"]["root"] == "a"
+def test_every_experiment_fits_together(name):
+    config = compose(
+        "train",
+        [f"experiment={name}", "dataset=folder", "dataset.root=a", "validation_dataset.root=b"]
+        if name == "release"
+        else [f"experiment={name}"],
+    )
+    network = instantiate(config["network"])
+    for part in ("loss", "sampler"):
+        check_fits(part, instantiate(config[part]).needs, name, network.offers)
+
+
+@pytest.mark.parametrize(
+    ("needs", "offers", "remedy"),
+    [
+        ({"energy"}, {"levels"}, "network=energy"),
+        ({"levels"}, {"energy"}, "network=edgeconv"),
+        ({"levels", "local"}, {"levels"}, "network=conditional"),
+    ],
+)
+def test_impossible_combinations_are_refused_with_the_remedy(needs, offers, remedy):
+    with pytest.raises(UsageError, match=remedy):
+        check_fits("the loss", frozenset(needs), "the network", frozenset(offers))
+    check_fits("the loss", frozenset(needs), "the network", frozenset(needs | offers))
+
+
+def test_words_are_no_numbers():
+    for word in ("step=much", "step=.inf", "step=true", "steps=1.5"):
+        with pytest.raises(UsageError, match="give a"):
+            instantiate(compose("denoise", [f"sampler.{word}"])["sampler"])
 
 
 def test_mistakes_are_usage_errors():

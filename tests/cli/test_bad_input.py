@@ -202,10 +202,10 @@ class TestModel:
         save_file({"x": torch.zeros(1)}, folder / "foreign.safetensors")
         tensors, header = load_checkpoint(good)
         save_checkpoint(folder / "nameless.safetensors", tensors, {})
-        other = header["model"] | {"channels": 32}
-        save_checkpoint(folder / "other.safetensors", tensors, {"model": other})
+        other = header["network"] | {"channels": 32}
+        save_checkpoint(folder / "other.safetensors", tensors, header | {"network": other})
         outside = {"_target_": "os.system", "command": "touch harm"}
-        save_checkpoint(folder / "harm.safetensors", tensors, {"model": outside})
+        save_checkpoint(folder / "harm.safetensors", tensors, {"network": outside})
         for name, words in {
             "half.safetensors": "not a readable",
             "bit.safetensors": "damaged",
@@ -221,9 +221,9 @@ class TestModel:
 
 class TestMemory:
     def test_not_even_the_smallest_tile(self, refused, scan, monkeypatch):
-        from pcdenoise.denoisers.learned import LearnedDenoiser
+        from pcdenoise.denoisers.tiling import Tiling
 
-        monkeypatch.setattr(LearnedDenoiser, "_tile", lambda *_: torch.empty(2**46))
+        monkeypatch.setattr(Tiling, "_gather", lambda *_: torch.empty(2**46))
         refused(6, ["not even a tile", "close other programs"], "denoise", scan)
 
     @pytest.mark.parametrize("allocate", [lambda *_: np.empty(2**50), lambda *_: torch.empty(2**46)])
@@ -241,15 +241,15 @@ from types import SimpleNamespace
 import numpy as np
 from pcdenoise.api import denoise_with_report, load_model
 from pcdenoise.cloud import PointCloud
-from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.tiling import Tiling
 
 rng = np.random.default_rng(0)
 plane = rng.random((150_000, 2))
 points = np.column_stack([plane, 0.1 * np.sin(6 * plane[:, 0])]) + 0.0015 * rng.standard_normal((150_000, 3))
 denoiser = load_model(device="cpu")
 denoise_with_report(PointCloud(points[:3000]), denoiser, passes=1)
-whole, tiles = LearnedDenoiser._tile, []
-LearnedDenoiser._tile = lambda self, *a: tiles.append(len(a[5])) or whole(self, *a)
+whole, tiles = Tiling._gather, []
+Tiling._gather = lambda self, rows: tiles.append(len(rows)) or whole(self, rows)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 60 * 2**20,) * 2)
 denoise_with_report(PointCloud(points), denoiser, passes=1)

@@ -287,18 +287,18 @@ class TestNothingToDo:
 def test_tiles_that_do_not_fit_are_halved(cli, scan, folder, monkeypatch):
     import torch
 
-    from pcdenoise.denoisers.learned import LearnedDenoiser
+    from pcdenoise.denoisers.tiling import Tiling
 
     assert cli("denoise", scan, "-o", folder / "wanted.npy").code == 0
-    original, refused = LearnedDenoiser._tile, []
+    original, refused = Tiling._gather, []
 
-    def tight(self, *arguments):
-        if len(arguments[5]) > 1500:
-            refused.append(len(arguments[5]))
+    def tight(self, rows):
+        if len(rows) > 1500:
+            refused.append(len(rows))
             torch.empty(2**46)  # the allocator's own complaint
-        return original(self, *arguments)
+        return original(self, rows)
 
-    monkeypatch.setattr(LearnedDenoiser, "_tile", tight)
+    monkeypatch.setattr(Tiling, "_gather", tight)
     assert cli("denoise", scan, "-o", folder / "tight.npy").code == 0
     assert refused == [2000, 2000]
     wanted, found = (read(folder / f"{name}.npy").points for name in ("wanted", "tight"))
