@@ -88,4 +88,5 @@ def _check_numbers(cls: Any, values: dict[str, Any]) -> None:
         kind = kinds.get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if (kind in (float, "float") and not number) or (kind in (int, "int") and not (number and value == int(value))):
-            raise UsageError(f"{key} of {cls.__name__} is {value!r}; give a {'number' if kind is float else 'whole number'}")
+            wanted = "number" if kind in (float, "float") else "whole number"
+            raise UsageError(f"{key} of {cls.__name__} is {value!r}; give a {wanted}")

@@ -185,7 +185,11 @@ class LearnedDenoiser:
         return moved, torch.from_numpy(handed_on)
 
     def _energy_score(
-        self, x: Tensor, sigma: Tensor, model: EnergyNetwork, progress: Callable[[float], None]
+        self,
+        x: Tensor,
+        sigma: Tensor,  # noqa: ARG002 - one energy for all levels
+        model: EnergyNetwork,
+        progress: Callable[[float], None],
     ) -> Tensor:
         """`-grad E` at x, whatever sigma."""
         score = np.empty((len(x), 3), np.float32)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdenoise.kernels.neighbourhood import NeighbourGraph
 from pcdenoise.networks.embedding import sigma_embedding
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at

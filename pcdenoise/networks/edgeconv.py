@@ -14,9 +14,9 @@ class EdgeConvBlock(nn.Module):
 
         y = LayerNorm(x);  x <- x + O silu(A y_i + max_j (B y_j + W e_ij));  x <- x + MLP(LayerNorm(x))
 
-    A monotone activation commutes with the maximum over neighbours, so this is EdgeConv (Wang et al., 2019) with a
-    linear edge function, at two GEMMs per point instead of one per edge. With `film` the first normalisation is
-    followed by `y <- (1 + a) y + b`, `(a, b)` linear in an embedding of the noise level.
+    EdgeConv (Wang et al., "Dynamic Graph CNN", 2019) with a linear edge function and the activation after the maximum,
+    where a monotone one makes no difference: two GEMMs per point instead of one per edge. With `film` the first
+    normalisation is followed by `y <- (1 + a) y + b`, `(a, b)` linear in an embedding of the noise level.
 
     Args:
         channels: width C.
@@ -48,8 +48,8 @@ class EdgeConvBlock(nn.Module):
         pairs = zip(in_cache(x), in_cache(noise), strict=True)
         gathered_from = torch.cat([self.neighbour(self._normed(*rows)) for rows in pairs])
         columns = (x[: len(idx)], noise[: len(idx)], idx, edges)
-        parts = [self._rows(*rows, gathered_from=gathered_from) for rows in zip(*map(in_cache, columns), strict=True)]
-        return torch.cat(parts)
+        parts = zip(*map(in_cache, columns), strict=True)
+        return torch.cat([self._rows(gathered_from, *rows) for rows in parts])
 
     def _normed(self, x: Tensor, noise: Tensor) -> Tensor:
         y: Tensor = self.norm(x)
@@ -58,7 +58,7 @@ class EdgeConvBlock(nn.Module):
             y = y * (1 + scale) + shift
         return y
 
-    def _rows(self, x: Tensor, noise: Tensor, idx: Tensor, edges: Tensor, gathered_from: Tensor) -> Tensor:
+    def _rows(self, gathered_from: Tensor, x: Tensor, noise: Tensor, idx: Tensor, edges: Tensor) -> Tensor:
         gathered = gather_max(gathered_from, idx, edges, self.edge)
         x = x + self.out(F.silu(self.centre(self._normed(x, noise)) + gathered))
         return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]

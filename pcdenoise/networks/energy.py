@@ -59,7 +59,7 @@ class EnergyField:
 
     network: EnergyNetwork
 
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:  # noqa: ARG002 - one energy for all levels
         training = torch.is_grad_enabled()
         with torch.enable_grad():
             at = x if x.requires_grad else x.detach().requires_grad_()

@@ -1,8 +1,11 @@
 """EdgeConv features `F_T` of a noisy cloud."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from pcdenoise.errors import UsageError
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
@@ -28,6 +31,10 @@ class EdgeConvFeatures(nn.Module):
             "FiLM", 2018).
         received: width of the features handed over by the stage before, 0 where there is none.
         embedding: width of the embedding of the noise level.
+
+    Attributes:
+        recomputed: whether the backward pass computes the activations of each part again instead of keeping them
+            (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). The result is the same to the bit.
 
     Raises:
         UsageError: an unknown `conditioning`.
@@ -55,6 +62,7 @@ class EdgeConvFeatures(nn.Module):
         film = embedding if conditioning == "film" else 0
         self.blocks = nn.ModuleList(EdgeConvBlock(channels, film=film) for _ in range(blocks))
         self.norm = nn.LayerNorm(channels)
+        self.recomputed = False
 
     @property
     def layers(self) -> int:
@@ -75,8 +83,14 @@ class EdgeConvFeatures(nn.Module):
         columns = (noise, graph.moments[:first], graph.edges[:first], given)
         x = torch.cat([self._input(*rows) for rows in zip(*map(in_cache, columns), strict=True)])
         for block, size in zip(self.blocks, graph.sizes[1:], strict=True):
-            x = block(x, graph.idx[:size], graph.edges[:size], noise[: len(x)])
+            x = self._kept(block, x, graph.idx[:size], graph.edges[:size], noise[: len(x)])
         return torch.cat([self.norm(rows) for rows in in_cache(x)])
+
+    def _kept(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """A part of the network, of which the inputs alone are kept for the backward pass if it is `recomputed`."""
+        if self.recomputed and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+        return part(*inputs)
 
     def _input(self, noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor) -> Tensor:
         inputs = self.moments(moments.flatten(1))

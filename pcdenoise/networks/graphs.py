@@ -5,7 +5,13 @@ import torch
 from torch import Tensor
 
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, NeighbourGraph, build_graph, build_graph_at, local_spacing
+from pcdenoise.kernels.neighbourhood import (
+    SPACING_NEIGHBOUR,
+    NeighbourGraph,
+    build_graph,
+    build_graph_at,
+    local_spacing,
+)
 from pcdenoise.networks.features import EdgeConvFeatures
 
 

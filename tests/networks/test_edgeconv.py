@@ -1,29 +1,8 @@
-import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.gather_max import gather_max
 from pcdenoise.networks.edgeconv import EdgeConvBlock
 from pcdenoise.networks.embedding import sigma_embedding
-
-
-def test_linear_first_edgeconv_is_pyg_edgeconv():
-    """max_j relu(T x_i + P (x_j - x_i)) over neighbours, computed by PyG per edge and here per point."""
-    conv = pytest.importorskip("torch_geometric.nn", reason="needs torch-geometric").EdgeConv
-    torch.manual_seed(0)
-    n, k, channels = 60, 6, 16
-    points = np.random.default_rng(0).random((n, 3))
-    idx = torch.from_numpy(knn(points, k)[1])
-    x = torch.randn(n, channels)
-    linear = nn.Linear(2 * channels, channels)
-    edge_index = torch.stack([idx.long().flatten(), torch.arange(n).repeat_interleave(k)])
-    theirs = conv(nn.Sequential(linear, nn.ReLU()), aggr="max")(x, edge_index)
-    centre, neighbour = linear.weight[:, :channels], linear.weight[:, channels:]
-    gathered = gather_max(x @ neighbour.T, idx, torch.zeros(n, k, 4), torch.zeros(4, channels))
-    ours = torch.relu(x @ (centre - neighbour).T + linear.bias + gathered)
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_beyond_the_wanted_ones_are_only_gathered_from():
