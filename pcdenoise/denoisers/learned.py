@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,10 +110,10 @@ class LearnedDenoiser:
                 asked += 1
                 return answer
 
-            x = torch.from_numpy(points)
-            for x in self.sampler(counted, x, level, torch.Generator().manual_seed(seed)):
-                iterate(x.numpy())
-        moved = x.numpy()
+            start = reached = torch.from_numpy(points)
+            for reached in self.sampler(counted, start, level, torch.Generator().manual_seed(seed)):
+                iterate(reached.numpy())
+        moved = reached.numpy()
         # A point whose answer is not a number keeps its place.
         moved = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
         if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
