@@ -14,7 +14,7 @@ from pcdenoise.metrics.comparison import Comparison
 from pcdenoise.metrics.floor import projection, sampling
 from pcdenoise.metrics.table import applicable, measure
 
-SAME_SCALE = 5.0  # what outliers may add to the size of a result in the same unit
+SAME_UNIT = 20.0  # sizes that differ by a larger factor, or places by as many radii, are not those of one shape
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,11 @@ def evaluate(
 
     Raises:
         UsageError: pytorch3d is asked for and not installed.
-        InputError: nothing finite in a cloud, noisy and result differ in count, or the mesh is not one.
+        InputError: nothing finite in a cloud, noisy and result differ in count, the mesh is not one, or result or mesh
+            are in another unit or place than the clean cloud.
 
     Warns:
-        UserWarning: rows are lost, counts differ, or a cloud or the mesh seems to be in another unit or place.
+        UserWarning: rows are lost, or result and clean cloud differ in count.
     """
     numbers = _measures(backend)
     if noisy is not None and len(noisy) != len(result):
@@ -95,7 +96,13 @@ def evaluate(
             "drop those rows to see what the others would score",
             stacklevel=2,
         )
-    _warn_of_mismatch(pair)
+    _check_place_and_unit(pair)
+    if len(result) != len(clean):
+        warnings.warn(
+            f"the result has {len(result):,} points, the clean cloud {len(clean):,}; "
+            "numbers of clouds are comparable where these are the same",
+            stacklevel=2,
+        )
     beside = {}
     if noisy is not None:
         beside["noisy"] = Comparison(noisy, clean, mesh, normals=normals)
@@ -127,26 +134,31 @@ def _finite(cloud: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(cloud).all(axis=1))
 
 
-def _warn_of_mismatch(pair: Comparison) -> None:
-    """What makes numbers meaningless without making them impossible: another unit, another place, another count."""
-    others = {"result": pair.result} | ({} if pair.mesh is None else {"mesh": pair.mesh[0]})
-    for name, points in others.items():
-        frame = Frame.unit_sphere(points) if np.ptp(points, axis=0).any() else pair.frame
-        ratio = frame.scale / pair.frame.scale
-        apart = float(np.linalg.norm(frame.centre - pair.frame.centre))
-        if not 1 / SAME_SCALE < ratio < SAME_SCALE:
-            larger = f"{ratio:.4g} times as large as" if ratio > 1 else f"1/{1 / ratio:.4g} as large as"
-            unit = " (millimetres and metres?)" if 900 < max(ratio, 1 / ratio) < 1100 else ""
-            warnings.warn(f"the {name} is {larger} the clean cloud; bring both to one unit{unit}", stacklevel=3)
-        elif apart > frame.scale + pair.frame.scale:
-            warnings.warn(
-                f"the {name} lies {apart / pair.frame.scale:.3g} radii away from the clean cloud; "
-                "bring both to one coordinate system",
-                stacklevel=3,
+def _check_place_and_unit(pair: Comparison) -> None:
+    """Raises InputError where numbers would be possible, but meaningless."""
+    # of the result the median, which a few points gone astray do not move
+    middle, size = _median(pair.result)
+    sizes = {"result": (middle, size, _median(pair.clean)[1])}
+    if pair.mesh is not None:
+        frame = Frame.unit_sphere(pair.mesh[0])
+        sizes["mesh"] = frame.centre, frame.scale, pair.frame.scale
+    for name, (place, larger, smaller) in sizes.items():
+        factor = max(larger, smaller) / max(min(larger, smaller), np.finfo(float).tiny)
+        if min(larger, smaller) > 0 and factor > SAME_UNIT:
+            relation = "as large as" if larger > smaller else "smaller than"
+            hint = " (millimetres and metres?)" if 900 < factor < 1100 else ""
+            raise InputError(
+                f"the {name} is about {float(f'{factor:.2g}'):,.0f} times {relation} the clean cloud; "
+                f"bring both to one unit{hint}"
             )
-    if len(pair.result) != len(pair.clean):
-        warnings.warn(
-            f"the result has {len(pair.result):,} points, the clean cloud {len(pair.clean):,}; "
-            "numbers of clouds are comparable where these are the same",
-            stacklevel=3,
-        )
+        apart = float(np.linalg.norm(place - pair.frame.centre)) / pair.frame.scale
+        if apart > SAME_UNIT:
+            raise InputError(
+                f"the {name} lies {apart:,.0f} radii away from the clean cloud; bring both to one coordinate system"
+            )
+
+
+def _median(points: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+    """Median of the coordinates (3,), and of the distances from there."""
+    middle = np.median(points, axis=0)
+    return middle, float(np.median(np.linalg.norm(points - middle, axis=1)))

@@ -37,8 +37,8 @@ def point_to_mesh_distance(
     """`pcdenoise.metrics.point_to_mesh.point_to_mesh_distance` by the two parts of
     `pytorch3d.loss.point_mesh_face_distance`, in float32.
 
-    pytorch3d looks at every pair of point and face, and adds 1e-8 where it divides by a squared area: on faces of less
-    than about 1e-3 R^2 its distances are a little smaller than the exact ones.
+    pytorch3d looks at every pair of point and face. Where it divides by a squared area it adds 1e-8, which makes the
+    points' part about 3e-5 of itself smaller than the exact one on a sphere of 20,000 faces.
 
     Raises:
         UsageError: pytorch3d is not installed.

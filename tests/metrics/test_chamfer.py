@@ -3,7 +3,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from pcdenoise.errors import InputError
-from pcdenoise.metrics.chamfer import chamfer_distance
+from pcdenoise.metrics.chamfer import chamfer_distance, chamfer_l1
+from pcdenoise.metrics.comparison import Comparison
 
 
 @pytest.fixture
@@ -51,3 +52,8 @@ def test_nothing_or_nan_is_an_error(sphere, bad):
         chamfer_distance(sphere, bad)
     with pytest.raises(InputError, match="scale"):
         chamfer_distance(sphere, np.ones((5, 3)))
+
+
+def test_the_mean_of_distances():
+    clean, result = np.array([[-2.0, 0, 0], [2, 0, 0]]), np.array([[1.0, 0, 0]])
+    assert chamfer_l1(Comparison(result, clean)) == pytest.approx((1 + (1 + 3) / 2) / 2 / 2)
