@@ -37,7 +37,7 @@ class Implicit(OneLevel):
         UsageError: sigma is not positive.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"local"})
+    needs: ClassVar[frozenset[str]] = frozenset({"local", "slope"})
 
     def __call__(
         self,
@@ -53,7 +53,7 @@ class Implicit(OneLevel):
         trace = score.new_zeros(len(core))
         for axis, along in enumerate(score.unbind(dim=1)):
             (slope,) = grad(along.sum(), y, create_graph=True, materialize_grads=True)
-            trace = trace + slope[core, axis]
+            trace = trace + slope[core, axis].to(score)
         return sigma[core, 0].square() * (trace + score.square().sum(dim=1) / 2)
 
 

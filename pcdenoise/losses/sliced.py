@@ -38,7 +38,7 @@ class Sliced(OneLevel):
         UsageError: sigma is not positive, or not at least one projection.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"slope"})
 
     projections: int = 1
     variance_reduced: bool = True
@@ -59,5 +59,5 @@ class Sliced(OneLevel):
             v = (2 * signs - 1).to(score)
             (slope,) = grad((v * score).sum(), y, create_graph=True, materialize_grads=True)
             squared = score.square().sum(dim=1) if self.variance_reduced else (v * score).sum(dim=1).square()
-            total = total + (v * slope[core]).sum(dim=1) + squared / 2
+            total = total + (v * slope[core].to(score)).sum(dim=1) + squared / 2
         return sigma[core, 0].square() * total / self.projections
