@@ -11,6 +11,7 @@ What a network can do stands in its `offers`, what a loss or a sampler needs of 
     levels   told the noise level, it answers for that level
     local    row i answers from the features of row i for any position, and no other row's position matters
     energy   its score is the gradient of a scalar energy
+    slope    its score can be differentiated by position while it is trained
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ REMEDIES = {
     "levels": "a network that is told the noise level, such as network=edgeconv",
     "local": "a network whose rows answer for any position, such as network=conditional",
     "energy": "a network with a scalar energy, such as network=energy",
+    "slope": "a network whose score can be differentiated once more, such as network=edgeconv",
 }
 
 
@@ -100,7 +102,7 @@ def check_fits(part: str, needs: frozenset[str], network: str, offers: frozenset
 
     Args:
         part, network: how they are called, for the message.
-        needs, offers: of `levels`, `local`, `energy`.
+        needs, offers: of `levels`, `local`, `energy`, `slope`.
 
     Raises:
         UsageError: says what is missing and which network has it.

@@ -27,7 +27,8 @@ class Sliced(OneLevel):
 
     A field that looks at the very cloud it is asked about is asked at x: the trace counts what moving a point changes
     in its own features too, so that the loss matches the score of the noisy cloud as a whole. A local field has
-    looked at x before; it is asked at a second scan, for the reason given in `implicit`.
+    looked at x before; it is asked at a second scan, for the reason given in `implicit`. The score of an energy would
+    have to be differentiated once more than the fused kernels can.
 
     Args:
         sigma: noise level, in local spacings.

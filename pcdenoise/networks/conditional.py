@@ -55,7 +55,7 @@ class ConditionalScore(ScoreNetwork):
         self.leave = nn.Linear(hidden, 3)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        self.offers = frozenset({"local", "levels"} if conditioned else {"local"})
+        self.offers = frozenset({"slope", "local", "levels"} if conditioned else {"slope", "local"})
 
     def forward(self, features: Tensor, spacing: Tensor, offsets: Tensor, sigma: Tensor) -> Tensor:
         """Displacement (q, m, 3) of the points at offsets from their row.

@@ -94,7 +94,7 @@ class StagedDenoiser(ScoreNetwork):
             )
             for p, count in enumerate(blocks)
         )
-        self.offers = frozenset() if conditioning == "none" else frozenset({"levels"})
+        self.offers = frozenset({"slope"} if conditioning == "none" else {"slope", "levels"})
 
     def fields(self, patches: NoisyPatches) -> Iterator[tuple[Tensor, ScoreField]]:
         """See `ScoreNetwork`; no gradient runs from stage to stage."""
