@@ -6,7 +6,7 @@ are converted.
 """
 
 from pcdenoise.datasets.noise_models.along_normal import AlongNormal
-from pcdenoise.datasets.noise_models.catalogue import noise_model, noise_names
+from pcdenoise.datasets.noise_models.catalogue import noise_config, noise_model, noise_names
 from pcdenoise.datasets.noise_models.discrete import Discrete
 from pcdenoise.datasets.noise_models.gaussian import AnisotropicGaussian, Gaussian
 from pcdenoise.datasets.noise_models.laplace import Laplace
@@ -35,6 +35,7 @@ __all__ = [
     "UniformBall",
     "UniformOutliers",
     "add_noise",
+    "noise_config",
     "noise_model",
     "noise_names",
 ]

@@ -55,6 +55,11 @@ class Composition(NoiseModel):
 
     stages: tuple[NoiseModel, ...]
 
+    @property
+    def scans_meshes(self) -> bool:
+        """Whether one of the stages does."""
+        return any(stage.scans_meshes for stage in self.stages)
+
     def corrupt(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample after all stages."""
         for stage in self.stages:

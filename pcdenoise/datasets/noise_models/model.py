@@ -49,6 +49,11 @@ class Sample:
 class NoiseModel(ABC):
     """A noise model is a frozen dataclass of numbers; lengths are relative to the unit sphere of the clean cloud."""
 
+    @property
+    def scans_meshes(self) -> bool:
+        """Whether a mesh changes what it does."""
+        return False
+
     @abstractmethod
     def corrupt(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample after the noise."""

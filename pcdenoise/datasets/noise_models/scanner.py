@@ -65,6 +65,11 @@ class Scanner(NoiseModel):
         if not 0 < self.grazing < 90:
             raise UsageError(f"grazing is {self.grazing} degrees; give an angle between 0 and 90")
 
+    @property
+    def scans_meshes(self) -> bool:
+        """Always."""
+        return True
+
     def corrupt(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The scans, one after the other.
 
