@@ -78,7 +78,7 @@ class SBD:
         """Index (n, 1) of the step t into the schedule, the same within a patch."""
         first = slice(None, None, len(patches.noisy) // patches.count)
         noise = (patches.sigma / patches.spacing)[first, 0].contiguous()
-        below = torch.searchsorted(torch.from_numpy(self.schedule.sigmas()).to(noise), noise, right=True).clamp(min=1)
+        below = torch.searchsorted(torch.from_numpy(self.schedule.sigmas()).to(noise), noise, right=True)
         share = torch.rand(patches.count, generator=generator, device=noise.device, dtype=torch.float64)
         return (share * below).long().repeat_interleave(len(patches.noisy) // patches.count)[:, None]
 
