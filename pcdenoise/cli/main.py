@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from pcdenoise import __version__
-from pcdenoise.cli import denoise, info, noise, train
+from pcdenoise.cli import denoise, evaluate, info, noise, train
 from pcdenoise.errors import OutOfMemoryError, OutputError, PcdenoiseError, UsageError
 
-COMMANDS = {"denoise": denoise, "info": info, "noise": noise, "train": train}
+COMMANDS = {"denoise": denoise, "eval": evaluate, "info": info, "noise": noise, "train": train}
 INTERRUPTED = 130
 TRACEBACK = "PCDENOISE_TRACEBACK"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
