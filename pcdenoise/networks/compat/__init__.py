@@ -1,0 +1,1 @@
+"""Published architectures, so that published weights can be used and trained again."""
