@@ -1,16 +1,12 @@
 """Error of the normals: what roughness and rounded edges do to shading."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from pcdenoise.metrics.normals import plane_normals
-
-if TYPE_CHECKING:
-    from pcdenoise.metrics.comparison import Comparison
+from pcdenoise.geometry.normals import plane_normals
+from pcdenoise.metrics.comparison import Comparison
 
 
-def normal_angle(pair: "Comparison") -> float | None:
+def normal_angle(pair: Comparison) -> float | None:
     """Mean angle in degrees, 0 to 90, between the result's normals and those of the reference surface.
 
         1/|X| sum_x arccos |n(x) . N(foot of x)|

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
+from pcdenoise.geometry.normals import plane_normals
 from pcdenoise.geometry.triangles import point_to_mesh
-from pcdenoise.metrics.normals import plane_normals
 
 SHARP = 30.0  # degrees between the normals of two faces
 BAND = 0.03  # R

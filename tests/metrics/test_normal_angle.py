@@ -3,7 +3,6 @@ import pytest
 
 from pcdenoise.metrics.comparison import Comparison
 from pcdenoise.metrics.normal_angle import normal_angle
-from pcdenoise.metrics.normals import plane_normals
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 89])
@@ -21,14 +20,3 @@ def test_noise_turns_normals(grid, square):
 
 def test_too_few_points_for_a_plane(grid):
     assert normal_angle(Comparison(grid[:2], grid)) is None
-
-
-def test_plane_normals_of_a_sphere(sphere):
-    along = np.abs(np.einsum("ni,ni->n", plane_normals(sphere), sphere))
-    np.testing.assert_allclose(along, 1, atol=1e-3)
-
-
-def test_plane_normals_in_blocks_are_the_same(sphere, monkeypatch):
-    whole = plane_normals(sphere)
-    monkeypatch.setattr("pcdenoise.metrics.normals._BLOCK", 1000)
-    np.testing.assert_array_equal(plane_normals(sphere), whole)
