@@ -141,7 +141,9 @@ class Patches:
         n = len(points)
         size = min(size, n)
         tree = build_tree(points)
-        seeds = farthest_point_sampling(points, max(1, int(overlap * n / size)) if size < n else 1)
+        # from the outermost point inwards, so that the order of the rows does not matter
+        outermost = int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmax())
+        seeds = farthest_point_sampling(points, max(1, int(overlap * n / size)) if size < n else 1, outermost)
         while True:
             _, rows = query_tree(tree, points[seeds], size)
             _, nearest = knn(points[seeds], 1, points)
