@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pcdenoise.checkpoint import load_checkpoint, load_weights, select
 from pcdenoise.cloud import PointCloud
 from pcdenoise.config import instantiate
-from pcdenoise.denoisers.learned import LearnedDenoiser, part, told_sigma
+from pcdenoise.denoisers.engine import Engine, engine_of
+from pcdenoise.denoisers.learned import part, told_sigma
 from pcdenoise.errors import InputError, ModelError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -73,14 +74,14 @@ def list_models() -> list[str]:
 
 def load_model(
     model: str | Path = "auto", device: str = "auto", sampler: Sampler | None = None, **options: Any
-) -> LearnedDenoiser:
+) -> Engine:
     """A denoiser from weights.
 
     Args:
         model: `auto`, one of `list_models()`, or the path of a `.safetensors` file that training wrote.
         device: `auto` (a GPU where there is one), `cpu` or `cuda`.
         sampler: how the score field is followed; None for the sampler that the weights were validated with.
-        options: further arguments of `LearnedDenoiser`.
+        options: further arguments of the engine, `LearnedDenoiser` or `PatchwiseDenoiser`.
 
     Raises:
         ModelError: no such weights, corrupt or foreign ones.
@@ -99,7 +100,7 @@ def load_model(
     chosen = instantiate(header["sampler"]) if sampler is None else sampler
     check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {name}", network.offers)
     where = _device(device)
-    return LearnedDenoiser(network.eval().requires_grad_(False).to(where), where, chosen, **options)
+    return engine_of(network.eval().requires_grad_(False).to(where), where, chosen, **options)
 
 
 def _device(name: str) -> torch.device:
@@ -110,7 +111,7 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def denoise(cloud: Cloud, model: str | Path | LearnedDenoiser = "auto", device: str = "auto", **options: Any) -> Cloud:
+def denoise(cloud: Cloud, model: str | Path | Engine = "auto", device: str = "auto", **options: Any) -> Cloud:
     """Clean a point cloud. Row i out is row i in; attributes are untouched.
 
     Args:
@@ -127,7 +128,7 @@ def denoise(cloud: Cloud, model: str | Path | LearnedDenoiser = "auto", device: 
         ModelError, UsageError: see `load_model`.
         OutOfMemoryError: not even the smallest tile fits into memory.
     """
-    denoiser = model if isinstance(model, LearnedDenoiser) else load_model(model, device)
+    denoiser = load_model(model, device) if isinstance(model, str | Path) else model
     if isinstance(cloud, PointCloud):
         result, report = denoise_with_report(cloud, denoiser, **options)
         moved: Any = result
@@ -145,7 +146,7 @@ def denoise(cloud: Cloud, model: str | Path | LearnedDenoiser = "auto", device: 
 
 def denoise_with_report(
     cloud: PointCloud,
-    denoiser: LearnedDenoiser,
+    denoiser: Engine,
     *,
     passes: str | int = "auto",
     strength: float = 1.0,
@@ -231,13 +232,13 @@ def denoise_with_report(
     return cloud.with_points(points), report
 
 
-def _passes(level: float, denoiser: LearnedDenoiser) -> int:
+def _passes(level: float, denoiser: Engine) -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
     return 0 if level < CLEAN else denoiser.passes
 
 
 def _average(
-    denoiser: LearnedDenoiser,
+    denoiser: Engine,
     points: NDArray[np.float64],
     sigma: NDArray[np.float64],
     passes: int,

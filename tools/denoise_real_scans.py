@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcdenoise.api import Report, denoise_with_report, load_model
 from pcdenoise.cloud import PointCloud
-from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.engine import Engine
 from pcdenoise.errors import PcdenoiseError
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.io import FORMATS, read, write
@@ -62,7 +62,7 @@ def main() -> None:
     sys.exit(not intact)
 
 
-def _row(path: Path, denoiser: LearnedDenoiser, passes: int | None, folder: Path, *, pictures: bool) -> list[str]:
+def _row(path: Path, denoiser: Engine, passes: int | None, folder: Path, *, pictures: bool) -> list[str]:
     cloud = read(path)
     result, report = denoise_with_report(cloud, denoiser, passes="auto" if passes is None else passes)
     write(result, folder / path.name, overwrite=True)
