@@ -5,10 +5,13 @@ The words are Hydra overrides of conf/train.yaml:
   pcdenoise train dataset=pu_net dataset.root=PUNet
   pcdenoise train dataset=folder dataset.root=my_meshes output=runs/mine
   pcdenoise train output=runs/mine resume=auto
+  pcdenoise train -m trainer.learning_rate=1e-3,2e-3 loss=paired_dsm,dsm
+  torchrun --nproc-per-node 2 -m pcdenoise train
 """
 
 import argparse
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ AFTER_INTERRUPT = "add resume=auto to go on from the last checkpoint"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration values")
+    parser.add_argument(
+        "-m", "--multirun", action="store_true", help="one run for each combination of values such as loss=dsm,ncsn"
+    )
     parser.add_argument("--show", action="store_true", help="print the composed configuration and stop")
 
 
@@ -27,24 +33,71 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.cli.main import overrides
     from pcdenoise.config import compose
 
-    config = compose("train", overrides(options.overrides))
-    if options.show:
-        import json
-
-        print(json.dumps(config, indent=2))
+    words = overrides(options.overrides)
+    if options.multirun:
+        _sweep(words, show=options.show)
         return
-    _check_values(config)
+    config = compose("train", words)
+    if options.show:
+        _show(config)
+        return
+    from pcdenoise.training.parallel import rank
+
+    best = _train(config)
+    if rank() == 0:
+        print(f"best weights: {best}")
+
+
+def _show(config: Mapping[str, Any]) -> None:
+    import json
+
+    print(json.dumps(config, indent=2))
+
+
+def _sweep(words: list[str], *, show: bool) -> None:
+    from pcdenoise.errors import PcdenoiseError, UsageError
+    from pcdenoise.training.parallel import launched
+    from pcdenoise.training.sweep import jobs_of, sweep
+
+    if launched():
+        raise UsageError("torchrun and --multirun do not go together; start torchrun once for each run")
+    jobs = jobs_of(words)
+    if show:
+        _show({job.name: job.config for job in jobs})
+        return
+
+    def train(config: Mapping[str, Any]) -> Path:
+        print(f"run {config['output']}", file=sys.stderr, flush=True)
+        return _train(config)
+
+    results, table = sweep(jobs, train)
+    for result in results:
+        outcome = f"score {result.score:.4f} at step {result.step}" if result.score is not None else "failed"
+        print(f"{result.job.name}: {outcome}{result.error and ': ' + result.error}")
+    failed = sum(bool(result.error) for result in results)
+    if failed:
+        raise PcdenoiseError(f"{failed} of {len(results)} runs failed; {table} says why")
+
+
+def _train(config: Mapping[str, Any]) -> Path:
+    """Train and show how it goes, in the first of all processes."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
     from pcdenoise.training.loop import Progress as Step
+    from pcdenoise.training.parallel import rank
     from pcdenoise.training.session import Listener, train
 
+    if rank():
+        return train(config)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining()
     bar = Progress(*columns, console=console) if sys.stderr.isatty() else None
     task: Any = bar.add_task("reading the data set", total=None) if bar else None
+
+    def message(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
 
     def reading(done: int, of: int, name: str) -> None:
         if bar:
@@ -58,24 +111,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"step {progress.step} of {of}: loss {losses}", file=sys.stderr, flush=True)
 
     def validated(at: int, figures: dict[str, float]) -> None:
-        text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        console.print(f"step {at}: {text}", highlight=False, soft_wrap=True)
+        message(f"step {at}: " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
     with bar or nullcontext():
-        best = train(config, Listener(lambda text: console.print(text, highlight=False), reading, step, validated))
-    print(f"best weights: {best}")
-
-
-def _check_values(config: dict[str, Any]) -> None:
-    """Refuse before the data set is read, which may take minutes."""
-    import torch
-
-    from pcdenoise.errors import ModelError, UsageError
-
-    device, resume = config["device"], config["resume"]
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"there is no device {device!r}; give auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device is available; use device=cpu, or install torch with CUDA")
-    if resume not in (None, False, True, "auto") and not Path(resume).is_file():
-        raise ModelError(f"there is no checkpoint {resume}; give resume=auto or the path of a last.safetensors")
+        return train(config, Listener(message, reading, step, validated))

@@ -5,8 +5,8 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import torch
 
 import pcdenoise
 from pcdenoise.checkpoint import save_checkpoint
-from pcdenoise.config import instantiate
-from pcdenoise.errors import InputError, OutputError, UsageError
+from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.learned import LearnedDenoiser
-from pcdenoise.score import check_fits, named
+from pcdenoise.errors import InputError, ModelError, OutputError, UsageError
 from pcdenoise.training.loop import Progress
+from pcdenoise.training.parallel import Processes, joined, training_device
 from pcdenoise.training.patches import CleanCloud
+from pcdenoise.training.recipe import Recipe
 from pcdenoise.training.state import TrainingState
 
 LAST, BEST, STEPS, VALIDATION = "last.safetensors", "best.safetensors", "steps.csv", "validation.csv"
@@ -40,102 +41,212 @@ class Listener:
 def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
     """Train as `conf/train.yaml` says and return the path of the best weights.
 
+    Under torchrun all processes train one network together; the first one validates and writes.
+
     Args:
         config: `conf/train.yaml`, composed.
         listener: told of every step and validation.
 
     Raises:
-        UsageError: a value that does not fit; a run that exists already and is not resumed.
+        UsageError: a value that does not fit, or parts that do not go together, before any data is read; a run that
+            exists already and is not resumed.
         InputError: the data set cannot be read.
         OutputError: the output folder cannot be written.
-        DivergedError: the loss is not finite; names the step.
+        ModelError: no checkpoint to resume from, or one of another architecture; names both.
+        DivergedError: the loss is not finite; names the step and its patches.
     """
     listener = listener or Listener()
-    folder = Path(config["output"])
-    resume = config["resume"]
-    last = folder / LAST if resume in (True, "auto") else None if not resume else Path(resume)
-    if last is None and (folder / LAST).exists():
-        raise UsageError(f"{folder} already holds a run; add resume=auto to go on, or choose another output=FOLDER")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another output=FOLDER") from None
-
-    torch.manual_seed(config["seed"])
-    model = instantiate(config["network"]).to(_device(str(config["device"])))
-    loss, sampler = instantiate(config["loss"]), instantiate(config["sampler"])
-    for part in ("loss", "sampler"):
-        check_fits(named(config[part]), {"loss": loss, "sampler": sampler}[part].needs, named(config["network"]), model.offers)
-    surfaces = instantiate(config["dataset"]).surfaces(listener.reading)
-    if config.get("validation_dataset"):
-        training, held_out = surfaces, instantiate(config["validation_dataset"]).surfaces(listener.reading)
-    else:
-        held = int(config["holdout"])
-        if not 0 < held < len(surfaces):
-            raise UsageError(
-                f"holdout={held} of {len(surfaces)} shapes; hold out at least one and train on at least one"
-            )
-        training, held_out = surfaces[:-held], surfaces[-held:]
-    clouds = [CleanCloud(*cloud) for surface in training for cloud in surface.clouds.values()]
-    if not clouds:
-        raise InputError("the data set has no clouds; check dataset.resolutions")
-
-    trainer, validation = instantiate(config["trainer"]), instantiate(config["validation"])
-    state = TrainingState(model, trainer.learning_rate, trainer.weight_decay)
-    if last is not None:
-        state.load(last)
-        listener.message(f"resumed at step {state.step}")
-    patches = replace(instantiate(config["patches"]), levels=loss.levels) 
-    network = {"network": config["network"], "sampler": config["sampler"]}
-    header = {**network, "config": dict(config)}
-    (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
-    steps, curve = Log(folder / STEPS, state.step), Log(folder / VALIDATION, state.step)
-    board = _tensorboard(folder, state.step)
-    hours, started = state.records["hours"], time.perf_counter()
-
-    def checkpoint() -> None:
-        state.records["hours"] = hours + (time.perf_counter() - started) / 3600
-        state.save(folder / LAST, header)
-
-    def validate() -> None:
-        denoiser = LearnedDenoiser(state.average, next(state.average.parameters()).device, sampler)
-        figures = validation(denoiser, held_out)
-        curve.write({"step": state.step, **figures})
-        for name, value in figures.items():
-            board.add_scalar(f"validation/{name}", value, state.step)
-        listener.validated(state.step, figures)
-        if figures["score"] < state.records.get("best", {}).get("score", np.inf):
-            state.records["best"] = {"step": state.step, **figures}
-            state.records["hours"] = hours + (time.perf_counter() - started) / 3600
-            provenance = _provenance(config, state, [surface.name for surface in training])
-            save_checkpoint(
-                folder / BEST, state.average.state_dict(), {**network, "provenance": provenance}
-            )
-            (folder / BEST).with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n")
-
-    try:
-        for progress in trainer.run(state, loss, patches, clouds):
-            if progress.step % config["log_every"] == 0:
-                row = {"step": progress.step, "loss": progress.loss, "learning_rate": progress.learning_rate}
-                row |= {f"stage_{p + 1}": value for p, value in enumerate(progress.stage_losses)}
-                steps.write(row | {"waited": progress.waited})
-                for name, value in row.items():
-                    board.add_scalar(f"training/{name}", value, progress.step)
-            listener.step(progress, trainer.max_steps)
-            if progress.step % validation.every == 0 or progress.step == trainer.max_steps:
-                validate()
-            if progress.step % config["checkpoint_every"] == 0 or progress.step == trainer.max_steps:
-                checkpoint()
-        if "best" not in state.records:
-            validate()
-            checkpoint()
-    finally:
-        board.close()
+    device = training_device(str(config["device"]))
+    with joined(device) as processes:
+        torch.manual_seed(config["seed"])
+        recipe = Recipe.of(config, device, processes.count)
+        trainer, folder = recipe.trainer, Path(config["output"])
+        last = _checkpoint(folder, config["resume"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the folder {folder}: {error.strerror}; choose another output=FOLDER"
+            ) from None
+        state = TrainingState(recipe.network, trainer.learning_rate, trainer.weight_decay)
+        if last is not None:
+            state.load(last, config["network"])
+            listener.message(f"resumed at step {state.step}")
+        with processes.first_one_first():
+            training, held_out = _surfaces(recipe, int(config["holdout"]), listener)
+        clouds = [
+            CleanCloud(*cloud, f"{surface.name} ({count} points)")
+            for surface in training
+            for count, cloud in surface.clouds.items()
+        ]
+        if not clouds:
+            raise InputError("the data set has no clouds; check dataset.resolutions")
+        run = None if processes.rank else Run(config, recipe, state, processes, training, held_out, listener)
+        try:
+            for progress in trainer.run(state, recipe.loss, recipe.patches, clouds, processes):
+                if run:
+                    run.step(progress)
+            if run:
+                run.end()
+        finally:
+            if run:
+                run.board.close()
     return folder / BEST
 
 
+def _checkpoint(folder: Path, resume: Any) -> Path | None:
+    """What to go on from; `auto` goes on where there is something, and else begins."""
+    last = folder / LAST
+    if resume in (True, "auto"):
+        return last if last.exists() else None
+    if resume:
+        if not Path(resume).is_file():
+            raise ModelError(f"there is no checkpoint {resume}; give resume=auto or the path of a last.safetensors")
+        return Path(resume)
+    if last.exists():
+        raise UsageError(f"{folder} already holds a run; add resume=auto to go on, or choose another output=FOLDER")
+    return None
+
+
+def _surfaces(recipe: Recipe, held: int, listener: Listener) -> tuple[list[Surface], list[Surface]]:
+    """Shapes to train on, and shapes held out."""
+    surfaces = recipe.dataset.surfaces(listener.reading)
+    if recipe.validation_dataset:
+        return surfaces, recipe.validation_dataset.surfaces(listener.reading)
+    if not 0 < held < len(surfaces):
+        raise UsageError(f"holdout={held} of {len(surfaces)} shapes; hold out at least one and train on at least one")
+    return surfaces[:-held], surfaces[-held:]
+
+
+class Run:
+    """What the first process of a run writes and says."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        recipe: Recipe,
+        state: TrainingState,
+        processes: Processes,
+        training: Sequence[Surface],
+        held_out: Sequence[Surface],
+        listener: Listener,
+    ) -> None:
+        self.config, self.recipe, self.state, self.processes = config, recipe, state, processes
+        self.training, self.held_out, self.listener = training, held_out, listener
+        self.folder = Path(config["output"])
+        (self.folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
+        self.steps, self.curve = Log(self.folder / STEPS, state.step), Log(self.folder / VALIDATION, state.step)
+        self.board = _tensorboard(self.folder, state.step)
+        self.clock = Clock(state.records["hours"], state.records["cpu_hours"])
+        self.seconds = self.waited = self.seconds_since_row = self.waited_since_row = 0.0
+
+    def step(self, progress: Progress) -> None:
+        """Log, validate and save what is due after a step."""
+        last = progress.step == self.recipe.trainer.max_steps
+        self.seconds_since_row += progress.seconds
+        self.waited_since_row += progress.waited
+        if progress.memory is not None:
+            self.listener.message(
+                f"peak memory {progress.memory / 1e6:.1f} MB a patch of {self.recipe.patches.points} points "
+                f"(trainer.memory={self.recipe.trainer.memory})"
+            )
+        if progress.step % self.config["log_every"] == 0:
+            self._log(progress)
+        self.listener.step(progress, self.recipe.trainer.max_steps)
+        if last or progress.step % self.recipe.validation.every == 0:
+            self._validate()
+        if last or progress.step % self.config["checkpoint_every"] == 0:
+            self._save()
+
+    def end(self) -> None:
+        """Say how much of the time went into waiting; validate a run that never was."""
+        seconds, waited = self.seconds + self.seconds_since_row, self.waited + self.waited_since_row
+        if seconds:
+            self.listener.message(f"waited for data {waited / seconds:.1%} of the time")
+        if "best" not in self.state.records:
+            self._validate()
+            self._save()
+
+    def _log(self, progress: Progress) -> None:
+        row = {"step": progress.step, "loss": progress.loss, "learning_rate": progress.learning_rate}
+        row |= {f"stage_{p + 1}": value for p, value in enumerate(progress.stage_losses)}
+        row["waiting"] = self.waited_since_row / self.seconds_since_row
+        row["seconds"], row["cpu_seconds"] = self.clock.read()
+        self.steps.write(row)
+        for name, value in row.items():
+            self.board.add_scalar(f"training/{name}", value, progress.step)
+        self.seconds += self.seconds_since_row
+        self.waited += self.waited_since_row
+        self.seconds_since_row = self.waited_since_row = 0.0
+
+    def _validate(self) -> None:
+        state = self.state
+        denoiser = LearnedDenoiser(state.average, next(state.average.parameters()).device, self.recipe.sampler)
+        figures = self.recipe.validation(denoiser, self.held_out)
+        self.curve.write({"step": state.step, **figures})
+        for name, value in figures.items():
+            self.board.add_scalar(f"validation/{name}", value, state.step)
+        self.listener.validated(state.step, figures)
+        if figures["score"] < state.records.get("best", {}).get("score", np.inf):
+            state.records["best"] = {"step": state.step, **figures}
+            provenance = self._provenance()
+            header = {**self._parts, "provenance": provenance}
+            save_checkpoint(self.folder / BEST, state.average.state_dict(), header)
+            (self.folder / BEST).with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n")
+
+    def _save(self) -> None:
+        self._record_time()
+        self.state.save(self.folder / LAST, {**self._parts, "config": dict(self.config)})
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        """What it takes to use the weights."""
+        return {"network": self.config["network"], "sampler": self.config["sampler"]}
+
+    def _record_time(self) -> None:
+        seconds, cpu_seconds = self.clock.read()
+        self.state.records |= {"hours": seconds / 3600, "cpu_hours": cpu_seconds / 3600}
+
+    def _provenance(self) -> dict[str, Any]:
+        self._record_time()
+        config, state = self.config, self.state
+        return {
+            "pcdenoise": pcdenoise.__version__,
+            "torch": torch.__version__,
+            "commit": _commit(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, device {config['device']}",
+            "processes": self.processes.count,
+            "dataset": config["dataset"],
+            "shapes": [surface.name for surface in self.training],
+            "seed": config["seed"],
+            "steps": state.step,
+            "hours": round(state.records["hours"], 2),
+            "cpu_hours": round(state.records["cpu_hours"], 2),
+            "validation": state.records["best"],
+            "parameters": sum(p.numel() for p in state.model.parameters()),
+            "recipe": {key: config[key] for key in ("network", "loss", "sampler", "patches", "trainer")},
+        }
+
+
+class Clock:
+    """Wall time and CPU time of this process since a run began, over all its resumes.
+
+    Args:
+        hours, cpu_hours: before this start.
+    """
+
+    def __init__(self, hours: float, cpu_hours: float) -> None:
+        self._began = time.perf_counter() - 3600 * hours
+        self._cpu_began = time.process_time() - 3600 * cpu_hours
+
+    def read(self) -> tuple[float, float]:
+        """Seconds and CPU seconds."""
+        return time.perf_counter() - self._began, time.process_time() - self._cpu_began
+
+
 class Log:
-    """A CSV file that grows by rows; on resuming, rows beyond the step are dropped.
+    """A CSV file that grows by rows of numbers, the step first; on resuming, rows beyond the step are dropped.
 
     Args:
         path: the file.
@@ -144,13 +255,16 @@ class Log:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        rows = []
-        if path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        if not path.exists():
+            return
+        header, *rows = path.read_bytes().splitlines(keepends=True)
+        kept = [row for row in rows if int(row.partition(b",")[0]) <= step]
+        # the old file stands until the new one is whole: a run may end at any moment
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(b"".join([header, *kept]))
+        part.replace(path)
+        if not kept:
             path.unlink()
-        for row in rows:
-            self.write(row)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row; the first one makes the header."""
@@ -160,12 +274,6 @@ class Log:
             if fresh:
                 writer.writeheader()
             writer.writerow(row)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
@@ -183,25 +291,10 @@ def _tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step or None)
 
 
-def _provenance(config: Mapping[str, Any], state: TrainingState, shapes: list[str]) -> dict[str, Any]:
+def _commit() -> str:
     try:
-        commit = subprocess.run(
+        return subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        commit = ""
-    return {
-        "pcdenoise": pcdenoise.__version__,
-        "torch": torch.__version__,
-        "commit": commit,
-        "date": datetime.now(UTC).date().isoformat(),
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, device {config['device']}",
-        "dataset": config["dataset"],
-        "shapes": shapes,
-        "seed": config["seed"],
-        "steps": state.step,
-        "hours": round(state.records["hours"], 2),
-        "validation": state.records["best"],
-        "parameters": sum(p.numel() for p in state.model.parameters()),
-        "recipe": {key: config[key] for key in ("network", "loss", "sampler", "patches", "trainer")},
-    }
+        return ""

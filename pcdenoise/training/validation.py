@@ -9,6 +9,7 @@ import torch
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.learned import LearnedDenoiser, told_sigma
+from pcdenoise.errors import UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.metrics.chamfer import chamfer_distance
@@ -24,12 +25,21 @@ class Validation:
         resolution: points per cloud.
         every: steps between validations.
         seed: of the noise.
+
+    Raises:
+        UsageError: a value outside its range.
     """
 
     levels: tuple[float, ...] = (0.01, 0.02, 0.03)
     resolution: int = 10_000
     every: int = 1000
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.levels or not min(self.levels) > 0:
+            raise UsageError(f"validation.levels is {list(self.levels)}; give at least one level above 0")
+        if self.every < 1:
+            raise UsageError(f"validation.every is {self.every}; give at least 1 step")
 
     def __call__(self, denoiser: LearnedDenoiser, surfaces: Sequence[Surface]) -> dict[str, float]:
         """`cd_0.01`, `p2m_0.01`, ... per level and `score`, the mean of CD over that of the noisy cloud."""

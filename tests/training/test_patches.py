@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from pcdenoise.errors import UsageError
+from pcdenoise.training.patches import PATCH_DISTANCE, CleanCloud, PatchSampler
+
+
+def test_a_batch_depends_on_seed_and_step_alone(cloud):
+    sampler = PatchSampler(points=200, patches=2)
+    a, b, c = sampler.batch([cloud], 3), sampler.batch([cloud], 3), sampler.batch([cloud], 4)
+    np.testing.assert_array_equal(a.noisy, b.noisy)
+    assert not np.array_equal(a.noisy, c.noisy)
+    assert not np.array_equal(a.noisy, PatchSampler(points=200, patches=2, seed=1).batch([cloud], 3).noisy)
+    assert a.noisy.shape == (400, 3)
+    assert len(a.core) == 240
+
+
+def test_a_part_of_a_batch_has_the_patches_of_the_whole(cloud):
+    sampler = PatchSampler(points=200, patches=4)
+    whole, part = sampler.batch([cloud], 3), sampler.batch([cloud], 3, range(2, 4))
+    shift = torch.tensor([2 * PATCH_DISTANCE, 0, 0])
+    torch.testing.assert_close(part.noisy + shift, whole.noisy[400:], rtol=0, atol=1e-12)
+    assert torch.equal(part.sigma, whole.sigma[400:])
+    assert torch.equal(part.core + 400, whole.core[240:])
+    assert part.count == 2
+
+
+def test_the_noise_of_a_batch_is_what_it_says(cloud):
+    sampler = PatchSampler(points=1500, patches=8, sigma=(0.01, 0.03), faint=0.0)
+    batch = sampler.batch([cloud], 0)
+    # points near a patch's centre are chosen by their noisy position, which biases only the rim
+    relative = ((batch.noisy - batch.clean) / batch.sigma)[batch.core]
+    assert relative.std() == pytest.approx(1, abs=0.02)
+    assert 0.01 <= batch.sigma.min() <= batch.sigma.max() <= 0.03
+    np.testing.assert_allclose(np.linalg.norm(batch.normals, axis=1), 1, rtol=1e-6)
+
+
+def test_patches_are_as_large_as_the_smallest_cloud_allows(cloud):
+    few = CleanCloud(cloud.points[::40], cloud.normals[::40])
+    batch = PatchSampler(points=200, patches=6).batch([cloud, few], 0)
+    assert len(batch.noisy) == 6 * 150
+    assert len(set(batch.spacing.view(6, 150)[:, 0].tolist())) == 2  # both clouds are among them
+    assert len(batch.core) == 6 * 90
+
+
+def test_a_patch_says_where_it_comes_from(sphere):
+    numbered = CleanCloud(sphere, np.arange(len(sphere))[:, None] * [1.0, 0.0, 0.0], "ball")
+    sampler = PatchSampler(points=200, patches=3, sigma=(1e-6, 2e-6), faint=0.0)
+    for number in range(3):
+        batch = sampler.batch([numbered], 7, range(number, number + 1))
+        row, sigma = batch.normals[0].norm(), batch.sigma[0].item()
+        assert sampler.describe([numbered], 7, number) == f"ball around row {row:.0f} with sigma {sigma:.4g}"
+
+
+@pytest.mark.parametrize(
+    "values", [{"points": 0}, {"patches": 0}, {"core": 0.0}, {"faint": 2.0}, {"sigma": (0.02, 0.01)}, {"sigma": (0.1,)}]
+)
+def test_values_out_of_range_are_refused(values):
+    with pytest.raises(UsageError, match=f"patches.{next(iter(values))}"):
+        PatchSampler(**values)
