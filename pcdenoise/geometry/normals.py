@@ -1,10 +1,11 @@
-"""Normals of a cloud, from the cloud alone."""
+"""Normals: those that a cloud brings, and those of planes through its points."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.neighbours import build_tree, query_tree
 
@@ -41,3 +42,13 @@ def plane_normals(points: NDArray[Any], k: int = 16) -> NDArray[np.float64]:
     inward = np.einsum("ij,ij->i", normals, points) < 0
     normals[inward] *= -1
     return normals
+
+
+def given_normals(cloud: PointCloud, rows: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The attribute `normals` at some rows, made unit vectors (m, 3); None unless all of them have a direction."""
+    normals = cloud.attributes.get("normals")
+    if normals is None or normals.shape[1:] != (3,):
+        return None
+    normals = normals[rows].astype(np.float64)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return normals / length if (np.isfinite(length) & (length > 0)).all() else None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
+from pcdenoise.geometry.normals import given_normals
 
 Mesh = tuple[NDArray[Any], NDArray[Any]]
 """Vertices (v, 3) and faces (f, 3)."""
@@ -139,7 +140,7 @@ def add_noise(
     finite = np.flatnonzero(cloud.finite)
     if len(finite) == 0:
         raise InputError("the cloud has no finite point; check how it was exported")
-    noisy = model.apply(cloud.points[finite], rng, _unit_normals(cloud, finite), mesh)
+    noisy = model.apply(cloud.points[finite], rng, given_normals(cloud, finite), mesh)
     if np.array_equal(noisy.rows, np.arange(len(finite))):
         points = cloud.points.copy()
         points[finite] = noisy.points
@@ -151,13 +152,3 @@ def add_noise(
     # what a file said of its rows (faces, width and height) no longer holds where their number happens to be the same
     metadata = cloud.metadata if len(rows) != len(cloud) else {}
     return PointCloud(noisy.points, attributes, metadata), rows
-
-
-def _unit_normals(cloud: PointCloud, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """The cloud's own normals at these rows, if all of them have a direction."""
-    normals = cloud.attributes.get("normals")
-    if normals is None or normals.shape[1:] != (3,):
-        return None
-    normals = normals[rows].astype(np.float64)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return normals / length if (np.isfinite(length) & (length > 0)).all() else None
