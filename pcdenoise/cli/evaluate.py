@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 AFTER_INTERRUPT = "nothing was changed"
 ARROWS = {"lower": "↓", "higher": "↑", "zero": "→0", "none": ""}
 PLAIN_ARROWS = {"lower": "v", "higher": "^", "zero": ">0", "none": ""}
-MESHES = (".off", ".obj", ".ply", ".stl")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,12 +62,13 @@ def _pairs(folders: dict[str, Path]) -> dict[str, dict[str, Path]]:
     """Name -> option -> file: the results, and what has the same name without suffix in the other folders."""
     import warnings
 
+    from pcdenoise.datasets.mesh_files import MESH_SUFFIXES
     from pcdenoise.errors import InputError
     from pcdenoise.io import FORMATS
 
     files: dict[str, dict[str, Path]] = {}
     for option, folder in folders.items():
-        suffixes = MESHES if option == "--mesh" else FORMATS
+        suffixes = MESH_SUFFIXES if option == "--mesh" else FORMATS
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
         files[option] = {path.stem: path for path in paths}
         if len(files[option]) < len(paths):
@@ -92,7 +92,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _evaluation(paths: dict[str, Path], *, backend: Any, floor: bool) -> "Evaluation":
-    from pcdenoise.datasets.folder import read_mesh
+    from pcdenoise.datasets.mesh_files import read_mesh
     from pcdenoise.errors import InputError
     from pcdenoise.io import read
     from pcdenoise.metrics.evaluation import evaluate
