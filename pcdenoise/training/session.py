@@ -17,7 +17,7 @@ import torch
 import pcdenoise
 from pcdenoise.checkpoint import save_checkpoint
 from pcdenoise.datasets.surfaces import Surface
-from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.engine import engine_of
 from pcdenoise.errors import InputError, ModelError, OutputError, UsageError
 from pcdenoise.training.loop import Progress
 from pcdenoise.training.parallel import Processes, joined, training_device
@@ -181,7 +181,7 @@ class Run:
 
     def _validate(self) -> None:
         state = self.state
-        denoiser = LearnedDenoiser(state.average, next(state.average.parameters()).device, self.recipe.sampler)
+        denoiser = engine_of(state.average, next(state.average.parameters()).device, self.recipe.sampler)
         figures = self.recipe.validation(denoiser, self.held_out)
         self.curve.write({"step": state.step, **figures})
         for name, value in figures.items():

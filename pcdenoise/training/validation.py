@@ -8,7 +8,8 @@ import torch
 
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.datasets.surfaces import Surface
-from pcdenoise.denoisers.learned import LearnedDenoiser, told_sigma
+from pcdenoise.denoisers.engine import Engine
+from pcdenoise.denoisers.learned import told_sigma
 from pcdenoise.errors import UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.noise import estimate_noise
@@ -41,7 +42,7 @@ class Validation:
         if self.every < 1:
             raise UsageError(f"validation.every is {self.every}; give at least 1 step")
 
-    def __call__(self, denoiser: LearnedDenoiser, surfaces: Sequence[Surface]) -> dict[str, float]:
+    def __call__(self, denoiser: Engine, surfaces: Sequence[Surface]) -> dict[str, float]:
         """`cd_0.01`, `p2m_0.01`, ... per level and `score`, the mean of CD over that of the noisy cloud."""
         figures: dict[str, float] = {}
         ratios = []
