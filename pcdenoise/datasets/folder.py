@@ -96,7 +96,7 @@ class Folder:
             raise InputError(f"{root / CLEAN} has no {some_of(alone)}; name each clean cloud as its noisy one")
         pairs = []
         for name, path in noisy.items():
-            pairs.append(_pair(name, read(path), read(clean[partner[name]])))
+            pairs.append(_pair(name, partner[name], read(path), read(clean[partner[name]])))
             if progress:
                 progress(len(pairs), len(noisy), name)
         return pairs
@@ -133,10 +133,10 @@ def _files(root: Path) -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
-def _pair(name: str, noisy: PointCloud, clean: PointCloud) -> Pair:
+def _pair(name: str, shape: str, noisy: PointCloud, clean: PointCloud) -> Pair:
     """The pair of two clouds, without the rows that lack coordinates in one of them."""
     kept, target = noisy.finite, clean.finite
     if len(noisy) == len(clean):  # row i may belong to row i
         kept = target = kept & target
     rows = np.flatnonzero(target)
-    return make_pair(name, noisy.points[kept], clean.points[rows], given_normals(clean, rows))
+    return make_pair(name, shape, noisy.points[kept], clean.points[rows], given_normals(clean, rows))

@@ -23,6 +23,7 @@ class Pair:
 
     Attributes:
         name: unique within its set.
+        shape: the name of the surface of the same set that it shows.
         noisy: (n, 3) float64.
         clean: (m, 3) float64.
         normals: (m, 3) float64, unit normals of `clean`.
@@ -34,6 +35,7 @@ class Pair:
     """
 
     name: str
+    shape: str
     noisy: NDArray[np.float64]
     clean: NDArray[np.float64]
     normals: NDArray[np.float64]
@@ -50,7 +52,9 @@ class PairSource(Protocol):
         ...
 
 
-def make_pair(name: str, noisy: NDArray[Any], clean: NDArray[Any], normals: NDArray[Any] | None = None) -> Pair:
+def make_pair(
+    name: str, shape: str, noisy: NDArray[Any], clean: NDArray[Any], normals: NDArray[Any] | None = None
+) -> Pair:
     """Normalise two clouds together and find out which points belong to each other.
 
     Row i belongs to row i where there are as many rows and their median distance is up to four times that to the
@@ -58,6 +62,7 @@ def make_pair(name: str, noisy: NDArray[Any], clean: NDArray[Any], normals: NDAr
 
     Args:
         name: of the pair.
+        shape: of its surface.
         noisy: (n, 3), finite, in the clean cloud's unit and place.
         clean: (m, 3), finite.
         normals: (m, 3) unit normals of the clean points; without them, those of planes through 16 neighbours.
@@ -82,10 +87,10 @@ def make_pair(name: str, noisy: NDArray[Any], clean: NDArray[Any], normals: NDAr
         squares = ((noisy - clean) ** 2).sum(axis=1)
         if np.sqrt(np.median(squares)) <= SAME_ROWS * typical:
             sigma = float(np.sqrt(squares.mean() / 3))
-            return Pair(name, noisy, clean, normals, np.arange(len(noisy)), True, sigma)
+            return Pair(name, shape, noisy, clean, normals, np.arange(len(noisy)), True, sigma)
     rows = nearest.astype(np.int64)
     heights = np.einsum("ij,ij->i", normals[rows], noisy - clean[rows])
-    return Pair(name, noisy, clean, normals, rows, False, float(np.sqrt(np.mean(heights**2))))
+    return Pair(name, shape, noisy, clean, normals, rows, False, float(np.sqrt(np.mean(heights**2))))
 
 
 def some_of(names: Collection[str]) -> str:

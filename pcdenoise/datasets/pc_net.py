@@ -77,7 +77,7 @@ class PCNet:
         files = {name: paths for name, paths in self._files().items() if shape_of(name) != name}
         pairs = []
         for name, (noisy, clean) in files.items():
-            pairs.append(make_pair(name, read_xyz(noisy), read_xyz(clean)))
+            pairs.append(make_pair(name, shape_of(name), read_xyz(noisy), read_xyz(clean)))
             if progress:
                 progress(len(pairs), len(files), name)
         return pairs

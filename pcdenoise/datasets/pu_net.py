@@ -111,7 +111,7 @@ class PUNet:
         }
         pairs = []
         for name, (path, target) in noisy.items():
-            pairs.append(make_pair(name, read_xyz(path), read_xyz(target)))
+            pairs.append(make_pair(name, path.stem, read_xyz(path), read_xyz(target)))
             if progress:
                 progress(len(pairs), len(noisy), name)
         return pairs
@@ -204,7 +204,7 @@ def _check_cloud(root: Path, split: str, path: Path) -> None:
     clean = root / "pointclouds" / split / f"{n}_poisson" / path.name
     mesh = root / "meshes" / split / f"{path.stem}.off"
     if path != clean and clean.is_file():
-        make_pair(path.name, points, read_xyz(clean))
+        make_pair(path.name, path.stem, points, read_xyz(clean))
     elif path == clean and mesh.is_file():
         _surface(path.stem, {n: points}, read_mesh(mesh), keep_mesh=False)
 

@@ -97,6 +97,7 @@ def test_pairs(tmp_path: Path, sphere: np.ndarray) -> None:
     strong, weak = source.pairs(lambda done, of, name: seen.append((done, of, name)))
     assert seen == [(1, 2, "strong/ball"), (2, 2, "weak/ball")]
     assert (strong.name, weak.name) == ("strong/ball", "weak/ball")
+    assert strong.shape == weak.shape == "ball"
     assert strong.sigma == pytest.approx(0.03, rel=0.05)
     assert weak.sigma == pytest.approx(0.01, rel=0.05)
     assert weak.same_rows

@@ -9,7 +9,8 @@ from pcdenoise.errors import InputError
 def test_same_rows_and_their_noise(sphere: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     clean = 5 * sphere + [1e5, 0, 0]
-    pair = make_pair("ball", clean + 5 * 0.03 * rng.standard_normal(clean.shape), clean)
+    pair = make_pair("far/ball", "ball", clean + 5 * 0.03 * rng.standard_normal(clean.shape), clean)
+    assert (pair.name, pair.shape) == ("far/ball", "ball")
     assert pair.same_rows
     np.testing.assert_array_equal(pair.rows, np.arange(6000))
     assert pair.sigma == pytest.approx(0.03, rel=5 / np.sqrt(2 * clean.size))
@@ -22,7 +23,7 @@ def test_other_rows_belong_to_the_nearest(sphere: np.ndarray, level: float) -> N
     rng = np.random.default_rng(0)
     noisy = (sphere + level * rng.standard_normal(sphere.shape))[rng.permutation(6000)]
     for points in (noisy, noisy[:4000]):
-        pair = make_pair("ball", points, sphere)
+        pair = make_pair("far/ball", "ball", points, sphere)
         assert not pair.same_rows
         distance = np.linalg.norm(pair.noisy - pair.clean[pair.rows], axis=1)
         for row in (0, 17, 3999):
@@ -34,16 +35,16 @@ def test_other_rows_belong_to_the_nearest(sphere: np.ndarray, level: float) -> N
 @pytest.mark.parametrize("name", [name for name in noise_names() if "outliers" not in name and name != "scanner"])
 def test_every_noise_model_keeps_its_rows(sphere: np.ndarray, name: str) -> None:
     for level in (0.0, 0.03):
-        assert make_pair(name, noise_model(name, level)(sphere, np.random.default_rng(1)), sphere).same_rows
+        assert make_pair(name, "ball", noise_model(name, level)(sphere, np.random.default_rng(1)), sphere).same_rows
 
 
 def test_clouds_that_do_not_belong_together(sphere: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"ball is 1e\+03 times as large.*one unit"):
-        make_pair("ball", 1000 * sphere, sphere)
+    with pytest.raises(InputError, match=r"far/ball is 1e\+03 times as large.*one unit"):
+        make_pair("far/ball", "ball", 1000 * sphere, sphere)
     with pytest.raises(InputError, match="lies elsewhere"):
-        make_pair("ball", sphere + 3, sphere)
+        make_pair("far/ball", "ball", sphere + 3, sphere)
     with pytest.raises(InputError, match="empty"):
-        make_pair("ball", sphere[:0], sphere)
+        make_pair("far/ball", "ball", sphere[:0], sphere)
 
 
 def test_names_in_messages() -> None:

@@ -38,6 +38,7 @@ def test_noisy_clouds_are_pairs(root: Path) -> None:
     first, second = PCNet(root).pairs()
     assert (first.name, second.name) == ("bunny100k_noise_white_1.00e-02", "bunny100k_noise_white_2.50e-02")
     for pair, sigma in ((first, 0.01), (second, 0.025)):
+        assert pair.shape == "bunny100k"
         assert pair.same_rows
         assert pair.sigma == pytest.approx(sigma, rel=0.05)
     (only,) = PCNet(root, "validation").pairs()

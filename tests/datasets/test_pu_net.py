@@ -60,6 +60,7 @@ def test_noisy_clouds(tmp_path: Path, place: str) -> None:
     assert list(source.noisy_files(600, 0.02)) == ["cube", "wedge"]
     pairs = source.pairs()
     assert [pair.name for pair in pairs] == [f"{n}/0.02/{name}" for n in (200, 600) for name in ("cube", "wedge")]
+    assert [pair.shape for pair in pairs] == ["cube", "wedge"] * 2
     for pair in pairs:
         assert pair.same_rows
         assert pair.sigma == pytest.approx(0.02, rel=0.1)
