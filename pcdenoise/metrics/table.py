@@ -10,6 +10,7 @@ from pcdenoise.metrics.chamfer import chamfer, chamfer_l1
 from pcdenoise.metrics.comparison import Comparison
 from pcdenoise.metrics.displacement import (
     displacement_percentile,
+    gaussian_share,
     mean_displacement,
     rms_displacement,
     share_worse,
@@ -91,6 +92,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("displacement_max", LENGTH, "none", partial(displacement_percentile, percentile=100), ("noisy",)),
     Metric("displacement_tangential", LENGTH, "none", tangential_displacement, ("noisy",)),
     Metric("share_worse", SHARE, "lower", share_worse, ("noisy",)),
+    Metric("jarque_bera", SHARE, "higher", gaussian_share, ("noisy",)),
 )
 
 

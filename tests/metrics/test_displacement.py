@@ -4,6 +4,7 @@ import pytest
 from pcdenoise.metrics.comparison import Comparison
 from pcdenoise.metrics.displacement import (
     displacement_percentile,
+    gaussian_share,
     mean_displacement,
     rms_displacement,
     share_worse,
@@ -39,3 +40,20 @@ def test_share_worse(pair, grid, square):
     assert share_worse(worse) == 0.25
     without_mesh = Comparison(pair.noisy, grid, noisy=pair.result)
     assert share_worse(without_mesh) == 0.25
+
+
+def test_residuals_of_gaussian_noise_pass_and_others_fail(grid, square):
+    axis = np.linspace(-1, 1, 60)
+    clean = np.stack(np.meshgrid(axis, axis, [0.0]), axis=-1).reshape(-1, 3)
+    rng = np.random.default_rng(0)
+    gaussian, outliers = np.zeros((2, *clean.shape))
+    gaussian[:, 2] = 0.02 * rng.standard_normal(len(clean))
+    outliers[:, 2] = 0.005 * rng.standard_t(2, len(clean))
+    assert gaussian_share(Comparison(clean, clean, square, clean + gaussian)) > 0.95
+    assert gaussian_share(Comparison(clean, clean, square, clean + outliers)) < 0.2
+
+
+def test_residuals_that_tell_nothing(grid):
+    assert gaussian_share(Comparison(grid, grid, noisy=grid)) is None
+    few = grid[:100]
+    assert gaussian_share(Comparison(few, grid, noisy=few + 0.01)) is None
