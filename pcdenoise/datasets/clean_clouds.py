@@ -44,7 +44,7 @@ def cloud_surface(
     if len(points) < max(most, FEWEST):
         raise InputError(
             f"{name} has {len(points):,} points, less than {max(most, FEWEST):,}; leave it out, or give resolutions "
-            "that all clouds reach (null: all points as they are)"
+            "that all clouds reach"
         )
     points = Frame.unit_sphere(points).to_local(points)
     normals = plane_normals(points) if normals is None else normals

@@ -87,6 +87,16 @@ def test_range_noise_acts_along_the_ray_and_grows(slab, with_mesh: bool) -> None
             assert np.abs((some**2).mean() - 1) < 5 * np.sqrt(2 / len(some))
 
 
+@pytest.mark.parametrize("with_mesh", [True, False])
+def test_nothing_comes_back_at_a_grazing_angle(ball, with_mesh: bool) -> None:
+    scanner = Scanner(0.0, D, rays=100, grazing=50)
+    mesh = ball if with_mesh else None
+    points, _ = scanner.apply(ball[0], np.random.default_rng(0), normals=ball[0], mesh=mesh)
+    place = place_of(points)
+    cosine = -np.einsum("ij,ij->i", (points - place) / np.linalg.norm(points - place, axis=1)[:, None], points)
+    assert cosine.min() == pytest.approx(np.cos(np.radians(50)), abs=0.04)
+
+
 def test_density_of_a_scanned_cloud_follows_the_returned_power(sphere) -> None:
     points = np.concatenate([sphere, sphere @ [[0, 1, 0], [0, 0, 1], [1, 0, 0]]])
     share, power = [], []
