@@ -65,6 +65,12 @@ def test_an_open_sheet_is_not_thin(square, grid):
     assert Comparison(grid, grid, square).regions.smooth.all()
 
 
+def test_a_face_without_area_makes_no_edge_sharp(square, grid):
+    vertices, faces = square
+    with_sliver = np.concatenate([vertices, [[0.0, -1, 0]]]), np.concatenate([faces, [[1, 0, 4]]])
+    assert Comparison(grid, grid, with_sliver).regions.smooth.all()
+
+
 def test_the_limit_of_thickness():
     for depth, thin in ((0.9, True), (1.1, False)):
         vertices, faces = block([2, 2, depth * THICKNESS * 2**0.5])
