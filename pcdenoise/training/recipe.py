@@ -71,8 +71,8 @@ class Recipe:
             )
         validation = instantiate(config["validation"])
         held_out = config.get("validation_dataset") or None
-        offered = (held_out or config["dataset"]).get("resolutions", [validation.resolution])
-        if validation.resolution not in offered:
+        offered = (held_out or config["dataset"]).get("resolutions")
+        if offered is not None and validation.resolution not in offered:
             raise UsageError(
                 f"validation.resolution={validation.resolution} is none of the resolutions of the data set, {offered}; "
                 "give one of them"

@@ -74,6 +74,12 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
             listener.message(f"resumed at step {state.step}")
         with processes.first_one_first():
             training, held_out = _surfaces(recipe, int(config["holdout"]), listener)
+        without = [s.name for s in held_out if recipe.validation.resolution not in s.clouds]
+        if without:
+            raise InputError(
+                f"{without[0]} has no cloud of {recipe.validation.resolution} points to validate on; "
+                f"give validation.resolution one of {list(held_out[0].clouds)}"
+            )
         clouds = [
             CleanCloud(*cloud, f"{surface.name} ({count} points)")
             for surface in training

@@ -3,6 +3,7 @@ import json
 import subprocess
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -76,6 +77,21 @@ def test_parts_that_do_not_go_together_are_refused_before_data_is_read(words, fa
 
 def test_a_data_set_that_is_not_there(cli, one_line):
     one_line(cli("train", "dataset=folder", "dataset.root=nowhere"), 3, "nowhere")
+
+
+def test_the_pu_net_layout(cli, folder, sphere):
+    for split, name, stretch in (("train", "egg", 1.3), ("train", "lens", 0.5), ("test", "ball", 1.0)):
+        cloud = folder / f"PUNet/pointclouds/{split}/1000_poisson/{name}.xyz"
+        cloud.parent.mkdir(parents=True, exist_ok=True)
+        np.savetxt(cloud, sphere[::6] * [1.0, 1.0, stretch])
+    words = [word for word in TINY if not word.startswith(("dataset", "validation.resolution"))]
+    both = [
+        f"{key}.{value}" for key in ("dataset", "validation_dataset") for value in ("root=PUNet", "resolutions=[1000]")
+    ]
+    words += ["dataset=pu_net", "dataset@validation_dataset=pu_net", "validation_dataset.split=test", *both]
+    result = cli("train", *words, "validation.resolution=1000", "trainer.max_steps=2", "output=runs/pu")
+    assert result.code == 0, result.err
+    assert json.loads((folder / "runs/pu/best.json").read_text())["shapes"] == ["egg", "lens"]
 
 
 def test_an_output_folder_that_cannot_be_made(cli, scan, one_line):
