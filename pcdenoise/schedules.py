@@ -153,7 +153,7 @@ class VariancePreserving:
         count = count or self.steps
         sigmas = self.sigmas()
         top = told.detach().cpu().double().numpy()
-        below = np.minimum(np.searchsorted(sigmas, top), self.steps - 1)
+        below = np.searchsorted(sigmas, top)
         yield told
         for left in range(count - 1, 0, -1):
             t = -(-below * left // count)
