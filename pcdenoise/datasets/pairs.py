@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class Pair:
     sigma: float
 
 
+@runtime_checkable
 class PairSource(Protocol):
     """A data set that has noisy clouds of its own."""
 
