@@ -125,7 +125,7 @@ def _check_moved(options: argparse.Namespace, noisy: "NDArray[np.float64]", deno
         raise InputError(
             f"nothing moved: {options.noisy} and {options.denoised} are the same points; give the cloud after denoising"
         )
-    # float32 rounds a shift in a large coordinate system to a millionth of it
+    # what rounding leaves of a shift is no noise either
     if (noisy - denoised).std(axis=0).max() <= 1e-6 * noisy.std(axis=0).max():
         raise InputError(
             f"{options.denoised} is {options.noisy} moved as a whole; give the cloud after denoising, in the same place"

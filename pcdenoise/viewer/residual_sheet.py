@@ -102,7 +102,7 @@ def _draw_p_values(axes: "Axes", check: ResidualCheck) -> None:
     axes.axhline(len(tested) / BINS, color=FAINT, linewidth=1)
     axes.set(xlim=(0, 1))
     _title(axes, "Gaussian neighbourhoods fill each bin alike")
-    axes.set_xlabel("p-value", color=FAINT)
+    axes.set_xlabel("p-value of the Jarque-Bera test", color=FAINT)
     axes.set_ylabel("neighbourhoods", color=FAINT)
 
 
