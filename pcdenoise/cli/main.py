@@ -10,10 +10,18 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from pcdenoise import __version__
-from pcdenoise.cli import denoise, evaluate, info, noise, train
+from pcdenoise.cli import check, denoise, evaluate, import_, info, noise, train
 from pcdenoise.errors import OutOfMemoryError, OutputError, PcdenoiseError, UsageError
 
-COMMANDS = {"denoise": denoise, "eval": evaluate, "info": info, "noise": noise, "train": train}
+COMMANDS = {
+    "denoise": denoise,
+    "eval": evaluate,
+    "info": info,
+    "check": check,
+    "train": train,
+    "noise": noise,
+    "import": import_,
+}
 INTERRUPTED = 130
 TRACEBACK = "PCDENOISE_TRACEBACK"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
