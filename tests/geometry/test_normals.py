@@ -32,5 +32,5 @@ def test_a_cloud_of_few_points_has_one_plane() -> None:
 def test_refusals() -> None:
     with pytest.raises(InputError, match="empty"):
         plane_normals(np.zeros((0, 3)))
-    with pytest.raises(InputError, match="not finite|finite"):
+    with pytest.raises(InputError, match="finite"):
         plane_normals(np.full((20, 3), np.nan))

@@ -134,8 +134,8 @@ def visible(points: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[
 
     Hidden point removal: points at `q` from the place are flipped to `q (2 R / |q| - 1)`, and those on the convex hull
     of the flipped ones and the place are visible. With R = 10^2.5 times the largest range, on six
-    meshes sampled by 10,000 and 50,000 points, 1 to 7 % of what it keeps is hidden to ray casting, and 2 to 12 % of what
-    is visible, grazing angles left out, is missed.
+    meshes sampled by 10,000 and 50,000 points, 1 to 7 % of what it keeps is hidden to ray casting, and 2 to 12 %
+    of what is visible, grazing angles left out, is missed.
 
     Source: Katz, Tal, Basri, "Direct visibility of point sets" (SIGGRAPH 2007).
 
