@@ -7,7 +7,7 @@ from pcdenoise.geometry.neighbours import knn
 from pcdenoise.kernels.gather_max import gather_max
 from pcdenoise.kernels.neighbourhood import build_graph
 from pcdenoise.networks.edgeconv import EdgeConvBlock
-from pcdenoise.networks.reference import ReferenceDynamicEdgeConv, ReferenceEdgeConvBlock, edge_conv
+from pcdenoise.networks.reference_blocks import ReferenceDynamicEdgeConv, ReferenceEdgeConvBlock, edge_conv
 
 pytest.importorskip("torch_geometric", reason="needs torch-geometric")
 
