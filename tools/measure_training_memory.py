@@ -25,7 +25,7 @@ import torch
 from pcdenoise.config import compose, instantiate
 from pcdenoise.patches import NoisyPatches
 from pcdenoise.training.loop import MEMORIES, Loss, stage_losses
-from pcdenoise.training.memory import peak_memory, recompute_blocks
+from pcdenoise.training.memory import give_back_large_blocks, peak_memory, recompute_blocks
 from pcdenoise.training.patches import CleanCloud, PatchSampler
 
 STEPS = 9
@@ -40,6 +40,7 @@ class Step:
         self.network = instantiate(config["network"]).train()
         if memory == "low":
             recompute_blocks(self.network)
+            give_back_large_blocks()
 
     def __call__(self, patches: NoisyPatches) -> None:
         self.network.zero_grad(set_to_none=True)

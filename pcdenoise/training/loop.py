@@ -16,7 +16,7 @@ from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.networks.score_network import ScoreNetwork
 from pcdenoise.patches import NoisyPatches
 from pcdenoise.score import ScoreField
-from pcdenoise.training.memory import BLOCKS, Peak, peak_memory, recompute_blocks
+from pcdenoise.training.memory import BLOCKS, Peak, give_back_large_blocks, peak_memory, recompute_blocks
 from pcdenoise.training.parallel import Processes
 from pcdenoise.training.patches import CleanCloud, PatchSampler
 from pcdenoise.training.precision import autocast_linear_layers, has_bfloat16
@@ -99,7 +99,7 @@ class Trainer:
         precision: `bfloat16` computes linear layers under autocast, on CUDA alone; positions, graphs, normalisation and
             losses stay in float32. `auto` takes it where the GPU has it, `float32` never.
         memory: `low` keeps only what enters each block of the network and computes the rest again in the backward pass,
-            with the same result.
+            with the same result, and gives freed memory back to the system at once.
         workers: threads that prepare patches ahead of the loop.
 
     Raises:
@@ -176,6 +176,7 @@ class Trainer:
         self.check_fits(network, device)
         if self.memory == "low":
             recompute_blocks(network)
+            give_back_large_blocks()
         if self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16(device)):
             autocast_linear_layers(network, device)
         processes = processes or Processes(device=device)

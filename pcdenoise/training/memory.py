@@ -1,8 +1,9 @@
 """How much memory training needs, and how to do with less of it."""
 
+import ctypes
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from pcdenoise.networks.edgeconv import EdgeConvBlock
 
 # Blocks that give the same when they are computed twice, which batch normalisation with its running moments does not.
 BLOCKS = (EdgeConvBlock, ConditionalBlock)
+LARGE = 1 << 20  # bytes; smaller ones would take more time to map than they are worth
+M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 def recompute_blocks(network: nn.Module) -> None:
@@ -29,6 +32,16 @@ def recompute_blocks(network: nn.Module) -> None:
         if isinstance(block, BLOCKS):
             again = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
             block.forward = again  # type: ignore[method-assign]
+
+
+def give_back_large_blocks() -> None:
+    """Let the C library hand a block from `LARGE` on back to the system as soon as it is freed.
+
+    That of Linux otherwise keeps freed tensors for later ones, and as these come in other sizes, a process grows to
+    several times what its tensors hold. It does so for the whole process; other systems are left as they are.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

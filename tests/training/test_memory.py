@@ -1,3 +1,7 @@
+import resource
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +13,7 @@ from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
 from pcdenoise.training.loop import stage_losses
-from pcdenoise.training.memory import peak_memory, recompute_blocks
+from pcdenoise.training.memory import give_back_large_blocks, peak_memory, recompute_blocks
 from pcdenoise.training.patches import PatchSampler
 
 CPU = torch.device("cpu")
@@ -39,6 +43,20 @@ def test_the_peak_counts_what_the_backward_pass_keeps():
     with peak_memory(CPU) as peak, torch.no_grad():
         weight.exp().exp().sum()
     assert peak.bytes == 8000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of the C library of Linux")
+def test_freed_memory_is_given_back():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    torch.ones(4 << 20)  # 16 MB: the first that is freed sets what the C library keeps from then on
+    give_back_large_blocks()
+    before = resident()
+    held = [torch.ones(1 << 19) for _ in range(50)]
+    assert resident() > before + 90e6
+    del held[:-1]  # the last one lies above them
+    assert resident() < before + 10e6
 
 
 def trained(build, loss, batch, *, low):

@@ -78,7 +78,7 @@ def test_a_run_leaves_logs_weights_and_provenance(whole, rows):
     assert provenance["cpu_hours"] >= 0
     figures = rows(folder / "validation.csv")
     assert [row["step"] for row in figures] == ["3", "5"]
-    assert {"cd_0.03", "score"} <= figures[0].keys()
+    assert {"cd_0.03", "jarque_bera_0.03", "score"} <= figures[0].keys()
     assert provenance["validation"]["score"] == min(float(row["score"]) for row in figures)
     assert list(folder.glob("events.out.tfevents.*"))
 
