@@ -9,7 +9,6 @@ steps that take turns, because other work on the machine changes from minute to 
 """
 
 import argparse
-import resource
 import statistics
 import time
 from collections.abc import Mapping
@@ -58,14 +57,20 @@ def batches(config: Mapping[str, Any]) -> tuple[NoisyPatches, NoisyPatches]:
     return replace(sampler, points=200, patches=1).batch(clouds, 0), sampler.batch(clouds, 0)
 
 
+def status(key: str) -> int:
+    """Bytes, as Linux knows them: of the resident set (VmRSS), of the largest it ever was (VmHWM)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024
+
+
 def resident(config: Mapping[str, Any], memory: str) -> int:
     """Bytes by which the resident set of this process grows in two steps."""
     step, (small, full) = Step(config, memory), batches(config)
     step(small)
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    before = status("VmRSS")
     step(full)
     step(full)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    return status("VmHWM") - before
 
 
 def main() -> None:
