@@ -16,11 +16,13 @@ from pcdenoise.score import LocalScoreField
 class LuoHu(ScoreNetwork):
     """Features of each point of a patch, and the score around each point given its features.
 
-        h_i = F(x)_i,    sigma^2 score_i(r) = S(r - x_i, h_i)
+        h_i = F(x / l)_i,    sigma^2 score_i(r) = l S((r - x_i) / l, h_i)
 
     F is a chain of dense EdgeConvs on dynamic graphs, S a residual network with batch normalisation. Positions are in
     the unit in which the network was trained; the published weights know clouds of 10,000 to 50,000 points in the unit
-    sphere, in patches of 1,000. F sees where in its patch a point lies, so a patch is centred before.
+    sphere, in patches of 1,000. F sees where in its patch a point lies, so a patch is centred before. The published
+    weights have l = 1. Displacements are some hundredths then, and S begins with answers far larger, which took its
+    authors a million steps at a low rate to bring down; with l near the noise it learns from the first step.
 
     The architecture is Shitong Luo's and Wei Hu's; their code and weights are under the MIT licence
     (https://github.com/luost26/score-denoise).
@@ -32,6 +34,7 @@ class LuoHu(ScoreNetwork):
         neighbours: k of the graphs.
         hidden: width of S.
         blocks: residual blocks of S.
+        length: l.
     """
 
     def __init__(
@@ -42,9 +45,10 @@ class LuoHu(ScoreNetwork):
         neighbours: int = 16,
         hidden: int = 128,
         blocks: int = 4,
+        length: float = 1.0,
     ) -> None:
         super().__init__()
-        self.neighbours, self.channels = neighbours, width + 3 * growth
+        self.neighbours, self.channels, self.length = neighbours, width + 3 * growth, length
         self.transforms = nn.ModuleList(nn.Linear(self.channels if c else 3, width) for c in range(convolutions))
         self.convolutions = nn.ModuleList(
             DenseEdgeConv(width, growth, neighbours, relative=c == 0) for c in range(convolutions)
@@ -54,7 +58,7 @@ class LuoHu(ScoreNetwork):
 
     def features(self, patches: Tensor) -> Tensor:
         """Features (b, n, W + 3 G) of patches (b, n, 3), n > neighbours."""
-        x = patches
+        x = patches / self.length
         for c, (transform, convolution) in enumerate(zip(self.transforms, self.convolutions, strict=True)):
             x = transform(x)
             x = convolution(F.relu(x) if c else x)
@@ -62,7 +66,7 @@ class LuoHu(ScoreNetwork):
 
     def forward(self, features: Tensor, offsets: Tensor) -> Tensor:
         """`sigma^2 score`, a displacement (q, m, 3), at offsets (q, m, 3) from points with features (q, W + 3 G)."""
-        return self.head(features, offsets)  # type: ignore[no-any-return]
+        return self.length * self.head(features, offsets / self.length)  # type: ignore[no-any-return]
 
     def fields(self, patches: NoisyPatches) -> Iterator[tuple[Tensor, LocalScoreField]]:
         """The one field of a network without stages, and where its cloud stands."""

@@ -73,3 +73,12 @@ def test_it_learns_a_displacement(network, cloud):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_lengths_are_counted_in_its_own_unit(network, cloud):
+    scaled = LuoHu(convolutions=3, width=8, growth=4, neighbours=6, hidden=16, blocks=2, length=0.25).eval()
+    scaled.load_state_dict(network.state_dict())
+    x, sigma = cloud + 0.01, torch.full((90, 1), 0.07)
+    expected = field_of(network, cloud)(x, sigma)
+    found = field_of(scaled, 0.25 * cloud)(0.25 * x, 0.25 * sigma)
+    torch.testing.assert_close(0.25 * found, expected)
