@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from pcdenoise.errors import InputError
 
+Mesh = tuple[NDArray[Any], NDArray[Any]]
+"""Vertices (v, 3) and faces (f, 3) of a triangle mesh."""
+
 
 @dataclass(frozen=True)
 class PointCloud:

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.cloud import PointCloud
+from pcdenoise.cloud import Mesh, PointCloud
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.normals import given_normals
 
-Mesh = tuple[NDArray[Any], NDArray[Any]]
 """Vertices (v, 3) and faces (f, 3)."""
 
 ADDED = -1

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from pcdenoise.datasets.noise_models.model import ADDED, Mesh, NoiseModel, Sample, check_level
+from pcdenoise.cloud import Mesh
+from pcdenoise.datasets.noise_models.model import ADDED, NoiseModel, Sample, check_level
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.normals import plane_normals
 from pcdenoise.geometry.rotations import random_rotation
