@@ -1,0 +1,184 @@
+"""Cleaning a cloud of any unit and any defects, and saying what was done."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdenoise.cloud import PointCloud
+from pcdenoise.denoisers.engine import Engine
+from pcdenoise.denoisers.learned import part, told_sigma
+from pcdenoise.errors import InputError, UsageError
+from pcdenoise.geometry.frame import Frame
+from pcdenoise.geometry.noise import estimate_noise
+from pcdenoise.geometry.rotations import random_rotation
+
+# Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
+CLEAN = 0.08
+# No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood
+# that it does not know, such as a few points far from all others.
+REACH = 6.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to a cloud. Lengths are in the cloud's own unit.
+
+    Attributes:
+        points: rows of the cloud.
+        skipped: rows that are not finite, left as they are.
+        spacing: of the input.
+        noise_before: blind estimate of the noise per coordinate.
+        noise_after: the same for the result.
+        passes: network passes made; 0 means that the cloud was returned unchanged.
+        mean_move, largest_move: displacement.
+        seconds: of estimating and denoising, without reading and writing.
+        device: where the network ran.
+        model: its name.
+        note: why a cloud was returned unchanged, else empty.
+    """
+
+    points: int
+    skipped: int
+    spacing: float
+    noise_before: float
+    noise_after: float
+    passes: int
+    mean_move: float
+    largest_move: float
+    seconds: float
+    device: str
+    model: str
+    note: str
+
+
+def denoise_with_report(
+    cloud: PointCloud,
+    denoiser: Engine,
+    *,
+    passes: str | int = "auto",
+    strength: float = 1.0,
+    max_move: float | None = None,
+    rotations: int = 1,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda done: None,
+    model_name: str = "",
+) -> tuple[PointCloud, Report]:
+    """Clean a cloud and say what was done.
+
+    Args:
+        cloud: any unit; rows with NaN or infinity stay where they are.
+        denoiser: from `load_model`.
+        passes: `auto` (by the blind noise estimate; a clean cloud gets none) or a number from 0.
+        strength: factor of the displacement, from 0 to 2.
+        max_move: the largest displacement, in the cloud's unit.
+        rotations: average over so many random orientations of the cloud; 1 takes it as it lies.
+        seed: of the orientations and of what the sampler draws.
+        progress: told the share of the work that is done.
+        model_name: for the report.
+
+    Raises:
+        InputError: no finite point.
+        UsageError: an option out of its range.
+        OutOfMemoryError: not even the smallest tile fits into memory.
+    """
+    if not 0 <= strength <= 2:
+        raise UsageError(f"strength is {strength}; give a number from 0 to 2")
+    if max_move is not None and not max_move > 0:
+        raise UsageError(f"max-move is {max_move}; give a positive length in the cloud's unit")
+    if passes != "auto" and not (isinstance(passes, int) and 0 <= passes <= denoiser.passes):
+        raise UsageError(f"passes is {passes}; give auto or a number from 0 to {denoiser.passes}")
+    if rotations < 1:
+        raise UsageError(f"rotations is {rotations}; give at least 1")
+    started = time.perf_counter()
+    finite = cloud.finite
+    if not finite.any():
+        raise InputError("the cloud has no finite point; check how it was exported")
+    # Points that coincide have no direction between them: they move as one.
+    distinct, inverse = distinct_points(cloud.points[finite])
+    frame = Frame.of(distinct)
+    local = frame.to_local(distinct)
+    level = estimate_noise(local)
+    count = passes_for(level, denoiser) if passes == "auto" else int(passes)
+    note = ""
+    if len(distinct) <= denoiser.neighbours:
+        count = 0
+        note = (
+            f"the cloud has {len(distinct)} distinct points and the network looks at {denoiser.neighbours} neighbours; "
+            "it is returned unchanged: give a denser cloud"
+        )
+    elif passes == "auto" and count == 0:
+        note = "no noise was found; the cloud is returned unchanged: force a pass with passes=1"
+    moved, after = local, level
+    if count and strength:
+        sigma = told_sigma(level, len(local))
+        move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress) - local)
+        limit = (
+            REACH * sigma[:, None] if max_move is None else np.minimum(REACH * sigma[:, None], max_move / frame.scale)
+        )
+        length = np.linalg.norm(move, axis=1, keepdims=True)
+        moved = local + move * np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
+        after = estimate_noise(moved)
+    points = cloud.points.copy()
+    # Adding the displacement leaves a point that did not move exactly where it was.
+    points[finite] += (frame.scale * (moved - local))[inverse]
+    distances = np.linalg.norm(points[finite] - cloud.points[finite], axis=1)
+    report = Report(
+        points=len(cloud),
+        skipped=int((~finite).sum()),
+        spacing=frame.scale,
+        noise_before=level * frame.scale,
+        noise_after=after * frame.scale,
+        passes=count,
+        mean_move=float(distances.mean()),
+        largest_move=float(distances.max()),
+        seconds=time.perf_counter() - started,
+        device=str(denoiser.device),
+        model=model_name,
+        note=note,
+    )
+    return cloud.with_points(points), report
+
+
+def passes_for(level: float, denoiser: Engine) -> int:
+    """Passes for a noise of `level` spacings, chosen on the validation shapes."""
+    return 0 if level < CLEAN else denoiser.passes
+
+
+def _average(
+    denoiser: Engine,
+    points: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    passes: int,
+    rotations: int,
+    seed: int,
+    progress: Callable[[float], None],
+) -> NDArray[np.float64]:
+    """Denoised positions, averaged over orientations of the cloud."""
+    if rotations == 1:
+        return denoiser(points, sigma, passes, progress, seed)
+    rng = np.random.default_rng(seed)
+    total = np.zeros_like(points)
+    for r in range(rotations):
+        turn = random_rotation(rng)
+        total += denoiser(points @ turn, sigma, passes, partial(part, progress, r, rotations), seed + r) @ turn.T
+    return total / rotations
+
+
+def distinct_points(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp] | slice]:
+    """Distinct positions in the order of their first row, and the position of each row among them."""
+    order = np.lexsort(points.T)
+    fresh = np.ones(len(points), dtype=bool)
+    fresh[1:] = (np.diff(points[order], axis=0) != 0).any(axis=1)
+    if fresh.all():
+        return points, slice(None)
+    # lexsort is stable: the first of each group is the one with the smallest row
+    firsts = order[fresh]
+    rank = np.empty(len(firsts), dtype=np.intp)
+    rank[np.argsort(firsts)] = np.arange(len(firsts))
+    inverse = np.empty(len(points), dtype=np.intp)
+    inverse[order] = rank[np.cumsum(fresh) - 1]
+    return points[np.sort(firsts)], inverse
