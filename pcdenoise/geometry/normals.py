@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
 from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import InputError
@@ -42,6 +44,43 @@ def plane_normals(points: NDArray[Any], k: int = 16) -> NDArray[np.float64]:
     inward = np.einsum("ij,ij->i", normals, points) < 0
     normals[inward] *= -1
     return normals
+
+
+def on_one_side(
+    points: NDArray[np.float64], normals: NDArray[np.float64], neighbours: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Normals (n, 3) turned so that they agree along a spanning tree of each part, and on the whole point outwards.
+
+    Source: Hoppe et al., section 3.3, whose tree it is.
+
+    Args:
+        points: (n, 3).
+        normals: (n, 3) of any sign.
+        neighbours: (n, links) rows.
+    """
+    n, links = neighbours.shape
+    rows, columns = np.repeat(np.arange(n), links), neighbours.ravel()
+    # 1 more than how far the normal turns, because a weight of 0 would be no link
+    turning = 2 - np.abs(np.einsum("ni,ni->n", normals[rows], normals[columns]))
+    graph = coo_array((turning, (rows, columns)), shape=(n, n)).tocsr()
+    count, part = connected_components(graph, directed=False)
+    tree = minimum_spanning_tree(graph).tocoo()
+    # row n is a root beside the cloud, to which the first row of each part is tied
+    firsts = np.unique(part, return_index=True)[1]
+    ends = np.concatenate([tree.row, np.full(count, n)]), np.concatenate([tree.col, firsts])
+    rooted = coo_array((np.ones(len(ends[0])), ends), shape=(n + 1, n + 1)).tocsr()
+    parent = breadth_first_order(rooted, n, directed=False)[1]
+    parent[n] = n
+    turned = np.ones(n + 1)
+    below = np.flatnonzero(parent[:n] != n)
+    turned[below] = np.where(np.einsum("ni,ni->n", normals[below], normals[parent[below]]) < 0, -1.0, 1.0)
+    while (parent != n).any():  # each step doubles the part of the way to the root whose turns are multiplied
+        turned = turned * turned[parent]
+        parent = parent[parent]
+    agreeing = turned[:n, None] * normals
+    outwards = np.bincount(part, np.einsum("ni,ni->n", agreeing, points - points.mean(axis=0)))
+    outer: NDArray[np.float64] = np.where(outwards < 0, -1.0, 1.0)[part, None] * agreeing
+    return outer
 
 
 def given_normals(cloud: PointCloud, rows: NDArray[Any]) -> NDArray[np.float64] | None:

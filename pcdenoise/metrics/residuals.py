@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from scipy.special import stdtr
 
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.geometry.normals import plane_normals
+from pcdenoise.geometry.normals import on_one_side, plane_normals
 from pcdenoise.metrics.jarque_bera import false_discoveries_controlled, jarque_bera
 
 DIRECTIONS = ("x", "y", "z", "normal", "tangent 1", "tangent 2")
@@ -59,7 +57,7 @@ class SurfaceFrames:
                 f"{len(points):,} points are fewer than two neighbourhoods of {neighbours}; "
                 "ask for smaller ones or give a denser cloud"
             )
-        normals = _on_one_side(points, plane_normals(points), knn(points, _LINKS)[1])
+        normals = on_one_side(points, plane_normals(points), knn(points, _LINKS)[1])
         across = np.eye(3)[np.abs(normals).argmin(axis=1)]
         first = np.cross(normals, across)
         first /= np.linalg.norm(first, axis=1, keepdims=True)
@@ -99,39 +97,6 @@ def disjoint_neighbourhoods(points: Values, size: int) -> NDArray[np.int64]:
         yield from cut(rows[half * size :], parts - half)
 
     return np.stack(list(cut(np.arange(len(points)), len(points) // size)))
-
-
-def _on_one_side(points: Values, normals: Values, neighbours: NDArray[np.int32]) -> Values:
-    """Normals (n, 3) turned so that they agree along a spanning tree of each part, and on the whole point outwards.
-
-    Args:
-        points: (n, 3).
-        normals: (n, 3) of any sign.
-        neighbours: (n, links) rows.
-    """
-    n, links = neighbours.shape
-    rows, columns = np.repeat(np.arange(n), links), neighbours.ravel()
-    # 1 more than how far the normal turns, because a weight of 0 would be no link
-    turning = 2 - np.abs(np.einsum("ni,ni->n", normals[rows], normals[columns]))
-    graph = coo_array((turning, (rows, columns)), shape=(n, n)).tocsr()
-    count, part = connected_components(graph, directed=False)
-    tree = minimum_spanning_tree(graph).tocoo()
-    # row n is a root beside the cloud, to which the first row of each part is tied
-    firsts = np.unique(part, return_index=True)[1]
-    ends = np.concatenate([tree.row, np.full(count, n)]), np.concatenate([tree.col, firsts])
-    rooted = coo_array((np.ones(len(ends[0])), ends), shape=(n + 1, n + 1)).tocsr()
-    parent = breadth_first_order(rooted, n, directed=False)[1]
-    parent[n] = n
-    turned = np.ones(n + 1)
-    below = np.flatnonzero(parent[:n] != n)
-    turned[below] = np.where(np.einsum("ni,ni->n", normals[below], normals[parent[below]]) < 0, -1.0, 1.0)
-    while (parent != n).any():  # each step doubles the part of the way to the root whose turns are multiplied
-        turned = turned * turned[parent]
-        parent = parent[parent]
-    agreeing = turned[:n, None] * normals
-    outwards = np.bincount(part, np.einsum("ni,ni->n", agreeing, points - points.mean(axis=0)))
-    outer: Values = np.where(outwards < 0, -1.0, 1.0)[part, None] * agreeing
-    return outer
 
 
 @dataclass(frozen=True)
