@@ -88,6 +88,39 @@ def test_rows_whose_noise_is_not_above_the_ladder_take_one_denoising_step():
     assert not torch.equal(last[0], gaussian.denoise(x, told)[0])
 
 
+def test_the_posterior_given_the_cloud_that_it_starts_from():
+    """On N(0, s^2) the chain at sigma has mean `y v / (s^2 + sigma_1^2)`, `v = s^2 + sigma^2`, and variance
+
+    `w / (1 - a / 2)`, `1 / w = 1 / v + 1 / (sigma_1^2 - sigma^2)`, `a = alpha / (2 w)`.
+    """
+    s, told, lowest, steps, n = 0.5, 1.2, 0.4, 500, 400
+    v, rest = s**2 + lowest**2, told**2 - lowest**2
+    w, alpha = 1 / (1 / v + 1 / rest), 1.5 * lowest**2 * rest / told**2
+    sampler = AnnealedLangevin(Geometric(lowest, count=2), steps=steps, step=1.5, denoise=False, posterior=True)
+    y = torch.full((n, 3), 2.0).double()
+    told = torch.full((n, 1), told).double()
+    mean = 2.0 * v / (s**2 + told[0].item() ** 2)
+    chain = sampler(Gaussian.isotropic(s**2), y, told, torch.Generator().manual_seed(0))
+    centred = (x - mean for x in chain)
+    variance, error = pooled_variance(centred, 50, 1 - alpha / (2 * w))
+    assert sampler.evaluations == steps
+    assert variance == pytest.approx(w / (1 - alpha / (4 * w)), rel=4 * error)
+
+
+def test_held_by_the_cloud_it_keeps_what_the_field_does_not_know():
+    """On a plane the score says nothing along it: there the paper's chain walks, and the posterior stays around y."""
+    plane, n = Gaussian(torch.zeros(3).double(), torch.diag(torch.tensor([1e6, 1e6, 1e-4]).double())), 3000
+    y = torch.randn(n, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    walked = {}
+    for posterior in (True, False):
+        sampler = AnnealedLangevin(Geometric(0.1), steps=20, posterior=posterior)
+        *_, last = sampler(plane, y, torch.ones(n, 1).double(), torch.Generator().manual_seed(1))
+        walked[posterior] = (last - y)[:, :2].square().mean().sqrt().item()
+        assert last[:, 2].square().mean().sqrt().item() < 0.002  # on the plane, both
+    assert walked[True] < 1.1  # the noise that y has
+    assert walked[False] > 4
+
+
 @pytest.mark.parametrize(
     ("ladder", "arguments"),
     [(Geometric(), {"steps": 0}), (Geometric(), {"step": 4.0}), (VariancePreserving(), {}), (0.1, {})],

@@ -73,7 +73,9 @@ def test_it_enters_at_the_told_level_and_never_asks_above_it(name):
         return MIXTURE(x, sigma)
 
     run(name, field, x, told)
-    assert torch.equal(asked[0], told)
+    # the posterior at the cloud's own level is the cloud
+    first = list(SAMPLERS[name].ladder.rungs(told))[1] if name == "annealed_langevin" else told
+    assert torch.equal(asked[0], first)
     for before, after in itertools.pairwise(asked):
         assert bool((after <= before).all())
     assert (name in WITH_LEVELS) == bool((asked[-1] < told).any())
