@@ -1,4 +1,4 @@
-"""Denoisers by name: the files of conf/method/."""
+"""Denoisers by name: the files of conf/method/, the models that come with the package, and any other weights."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,10 @@ from typing import Any
 
 from pcdenoise.config import compose, config_dir, instantiate
 from pcdenoise.denoisers.method import Method
+from pcdenoise.denoisers.models import list_models
 from pcdenoise.errors import UsageError
+
+LEARNED = "learned"
 
 
 def method_names() -> list[str]:
@@ -15,18 +18,21 @@ def method_names() -> list[str]:
 
 
 def method_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """`conf/method/<name>.yaml`, composed.
+    """`conf/method/<name>.yaml`, composed; that of `learned` for a model.
 
     Args:
-        name: one of `method_names()`.
+        name: one of `method_names()` or `list_models()`, or the path of a `.safetensors` file.
         overrides: of its values, such as `neighbours=32`. A value that the rows of `tuned` have too takes their place
             in all of them.
 
     Raises:
         UsageError: no such method, or no such value.
     """
+    if name in list_models() or name.endswith(".safetensors"):
+        return method_config(LEARNED, overrides) | {"model": name}
     if name not in method_names():
-        raise UsageError(f"there is no method {name!r}; choose from {', '.join(method_names())}")
+        there = f"{', '.join(method_names())}, the models {', '.join(list_models())}"
+        raise UsageError(f"there is no method {name!r}; choose from {there}, or give a .safetensors file")
     text = (config_dir() / "method" / f"{name}.yaml").read_text()
     known = sorted(re.findall(r"^(\w+):", text, flags=re.MULTILINE))[1:]
     for word in overrides:

@@ -20,6 +20,9 @@ class Engine(Protocol):
     """What moves the points of a cloud, see `LearnedDenoiser`."""
 
     @property
+    def model(self) -> ScoreNetwork: ...
+
+    @property
     def device(self) -> torch.device: ...
 
     @property

@@ -20,6 +20,19 @@ def list_models() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
+def model_path(model: str | Path = "auto") -> Path:
+    """The file of a model, which `load_model` takes by the same name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    name = DEFAULT_MODEL if str(model) == "auto" else str(model)
+    path = WEIGHTS / f"{name}.safetensors" if name in list_models() else Path(name)
+    if not path.is_file():
+        raise ModelError(f"there is no model {name!r}; give one of {', '.join(list_models())} or a .safetensors file")
+    return path
+
+
 def load_model(
     model: str | Path = "auto", device: str = "auto", sampler: Sampler | None = None, **options: Any
 ) -> Engine:
@@ -35,10 +48,7 @@ def load_model(
         ModelError: no such weights, corrupt or foreign ones.
         UsageError: an unknown device, `cuda` where there is none, or a sampler that needs what the network cannot do.
     """
-    name = DEFAULT_MODEL if str(model) == "auto" else str(model)
-    path = WEIGHTS / f"{name}.safetensors" if name in list_models() else Path(name)
-    if not path.is_file():
-        raise ModelError(f"there is no model {name!r}; give one of {', '.join(list_models())} or a .safetensors file")
+    path = model_path(model)
     tensors, header = load_checkpoint(path)
     if "network" not in header:
         raise ModelError(f"{path} does not say which network it is for; give weights that `pcdenoise train` made")
@@ -46,7 +56,7 @@ def load_model(
     # A training checkpoint holds the raw weights too; the moving average is what was validated.
     load_weights(network, select(tensors, "average.") or tensors, path)
     chosen = instantiate(header["sampler"]) if sampler is None else sampler
-    check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {name}", network.offers)
+    check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {path.stem}", network.offers)
     where = _device(device)
     return engine_of(network.eval().requires_grad_(False).to(where), where, chosen, **options)
 
