@@ -8,10 +8,7 @@ from numpy.typing import NDArray
 
 from pcdenoise.denoisers.baselines.baseline import Baseline
 from pcdenoise.denoisers.baselines.cgal import coordinates, point_set, processing
-from pcdenoise.geometry.neighbours import knn
-from pcdenoise.geometry.normals import on_one_side, plane_normals
-
-_LINKS = 8  # of the graph along which sides are handed on
+from pcdenoise.denoisers.baselines.oriented import oriented_normals
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,7 @@ class Bilateral(Baseline):
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
         """See `Baseline`."""
         neighbours = min(self.neighbours, len(points) - 1)
-        normals = on_one_side(points, plane_normals(points, neighbours), knn(points, min(_LINKS, neighbours))[1])
-        algorithms, smoothed = processing(), point_set(points, normals)
+        algorithms, smoothed = processing(), point_set(points, oriented_normals(points, neighbours))
         for _ in range(self.passes):
             algorithms.bilateral_smooth_point_set(smoothed, neighbours, 0.0, self.sharpness)
         return coordinates(smoothed)
