@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdenoise.datasets.surfaces import Progress
-from pcdenoise.errors import InputError
+from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.geometry.normals import plane_normals
@@ -51,6 +51,20 @@ class PairSource(Protocol):
     def pairs(self, progress: Progress | None = None) -> list[Pair]:
         """All pairs."""
         ...
+
+
+def with_pairs(source: object) -> PairSource:
+    """The data set, which has pairs.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if isinstance(source, PairSource):
+        return source
+    raise UsageError(
+        f"pairs=true needs noisy clouds, which a {type(source).__name__} data set does not have; "
+        "use dataset=folder (with the folders clean and noisy), pc_net or pu_net"
+    )
 
 
 def make_pair(

@@ -1,4 +1,4 @@
-"""Noisy patches of clean surfaces: what one training step looks at."""
+"""Noisy patches of surfaces: what one training step looks at."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,21 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pcdenoise.errors import UsageError
+from pcdenoise.datasets.pairs import Pair
+from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.rotations import random_rotation
 from pcdenoise.patches import NoisyPatches
 
 # Patches of one batch share a k-NN search; this far apart (they lie in the unit ball) they cannot be neighbours.
 PATCH_DISTANCE = 16.0
+# So many times as many clean points as a patch has lie around it, for the noise brings some in from beyond its rim.
+REACH = 1.5
 
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Cuts a patch of `points` neighbours out of a cloud with fresh noise, turned at random.
+    """Cuts a patch of `points` neighbours out of a noisy cloud, turned at random.
 
     Args:
         points: points per patch; those of the smallest cloud where it has fewer.
@@ -67,7 +70,7 @@ class PatchSampler:
             numbers: which patches of the step; None for the first `patches`. A part of a batch has the same patches as
                 the whole.
         """
-        points = min(self.points, *(len(cloud.points) for cloud in clouds))
+        points = min(self.points, *(cloud.count for cloud in clouds))
         numbers = range(self.patches) if numbers is None else numbers
         parts = [self._patch(clouds, points, self._generator(step, number)) for number in numbers]
         shift = np.array([PATCH_DISTANCE, 0.0, 0.0])
@@ -103,23 +106,19 @@ class PatchSampler:
     def _choose(self, clouds: Sequence["CleanCloud"], rng: np.random.Generator) -> tuple["CleanCloud", float, int]:
         """Cloud, noise and row of the centre."""
         cloud = clouds[int(rng.integers(len(clouds)))]
-        return cloud, self._sigma(cloud, rng), int(rng.integers(len(cloud.points)))
+        sigma = cloud.sigma or self._sigma(cloud, rng)
+        return cloud, sigma, int(rng.integers(cloud.count))
 
     def _patch(self, clouds: Sequence["CleanCloud"], points: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         cloud, sigma, row = self._choose(clouds, rng)
-        centre = cloud.points[row] + sigma * rng.standard_normal(3)
-        near = cloud.tree.query(centre, k=min(len(cloud.points), points * 3 // 2))[1]
-        clean, normals = cloud.points[near], cloud.normals[near]
-        noisy = clean + sigma * rng.standard_normal(clean.shape)
-        squared = ((noisy - centre) ** 2).sum(axis=1)
-        chosen = np.argsort(squared)[:points]
+        cut = cloud.cut(row, points, sigma, rng)
         turn = random_rotation(rng)
         estimate = sigma * math.exp(np.clip(self.estimate_error * rng.standard_t(2), -math.log(4), math.log(4)))
         return {
-            "noisy": (noisy[chosen] - centre) @ turn,
-            "clean": (clean[chosen] - centre) @ turn,
-            "surface": (clean - centre) @ turn,
-            "normals": normals @ turn,
+            "noisy": (cut.noisy - cut.centre) @ turn,
+            "clean": (cut.clean - cut.centre) @ turn,
+            "surface": (cloud.points[cut.surface] - cut.centre) @ turn,
+            "normals": cloud.normals[cut.surface] @ turn,
             "sigma": np.full((points, 1), sigma),
             "estimate": np.full((points, 1), estimate),
             "spacing": np.full((points, 1), cloud.spacing),
@@ -135,13 +134,36 @@ class PatchSampler:
         return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A patch, where it lies.
+
+    Attributes:
+        centre: (3,).
+        noisy: (n, 3) its points, the nearest to the centre first.
+        clean: (n, 3) what they come from.
+        surface: rows of the clean cloud that lie there, and beyond the rim.
+    """
+
+    centre: NDArray[np.float64]
+    noisy: NDArray[np.float64]
+    clean: NDArray[np.float64]
+    surface: NDArray[np.intp]
+
+
 class CleanCloud:
-    """A clean cloud with normals, its spacing and its search tree.
+    """A clean cloud with normals, its spacing and its search tree; patches of it get noise that is drawn.
 
     Args:
         points, normals: (n, 3).
         name: for messages.
+
+    Attributes:
+        count: rows that a patch can have its centre at.
+        sigma: noise of all patches; None where it is drawn.
     """
+
+    sigma: float | None = None
 
     def __init__(self, points: NDArray[Any], normals: NDArray[Any], name: str = "a cloud") -> None:
         self.points = np.asarray(points, dtype=np.float64)
@@ -149,3 +171,43 @@ class CleanCloud:
         self.spacing = spacing(self.points)
         self.tree = cKDTree(self.points)
         self.name = name
+        self.count = len(self.points)
+
+    def cut(self, row: int, points: int, sigma: float, rng: np.random.Generator) -> Cut:
+        """The `points` neighbours of a row, with fresh noise."""
+        centre = self.points[row] + sigma * rng.standard_normal(3)
+        near = self._near(centre, points * REACH)
+        clean = self.points[near]
+        noisy = clean + sigma * rng.standard_normal(clean.shape)
+        chosen = ((noisy - centre) ** 2).sum(axis=1).argsort()[:points]
+        return Cut(centre, noisy[chosen], clean[chosen], near)
+
+    def _near(self, centre: NDArray[np.float64], count: float) -> NDArray[np.intp]:
+        return np.asarray(self.tree.query(centre, k=np.arange(1, 1 + min(len(self.points), math.ceil(count))))[1])
+
+
+class MeasuredCloud(CleanCloud):
+    """A pair of clouds as they were measured: patches have the noise that is there.
+
+    Args:
+        pair: see `Pair`. Where its rows do not say which points belong to each other, a noisy point is taken to come
+            from the nearest clean one, which is right across the surface, but not along it.
+
+    Raises:
+        InputError: there is no noise.
+    """
+
+    def __init__(self, pair: Pair) -> None:
+        if pair.sigma == 0:
+            raise InputError(f"the noisy cloud of {pair.name} is the clean one; leave the pair out")
+        super().__init__(pair.clean, pair.normals, pair.name)
+        self.noisy, self.rows, self.sigma = pair.noisy, pair.rows, pair.sigma
+        self.noisy_tree = cKDTree(self.noisy)
+        self.count = len(self.noisy)
+
+    def cut(self, row: int, points: int, sigma: float, rng: np.random.Generator) -> Cut:  # noqa: ARG002 - drawn before
+        """The `points` noisy neighbours of a noisy row."""
+        centre = self.noisy[row]
+        chosen = self.noisy_tree.query(centre, k=np.arange(1, points + 1))[1]
+        surface = self._near(centre, points * REACH * len(self.points) / len(self.noisy))
+        return Cut(centre, self.noisy[chosen], self.points[self.rows[chosen]], surface)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pcdenoise.config import instantiate
+from pcdenoise.datasets.pairs import with_pairs
 from pcdenoise.datasets.surfaces import SurfaceSource
 from pcdenoise.errors import UsageError
 from pcdenoise.networks.score_network import ScoreNetwork
@@ -26,6 +27,7 @@ class Recipe:
         sampler, validation: what it is judged by.
         dataset: what it is trained on.
         validation_dataset: what it is judged on; None for the last shapes of `dataset`.
+        pairs: whether both are taken for the noisy clouds that they have.
     """
 
     network: ScoreNetwork
@@ -36,6 +38,7 @@ class Recipe:
     validation: Validation
     dataset: SurfaceSource
     validation_dataset: SurfaceSource | None
+    pairs: bool
 
     @classmethod
     def of(cls, config: Mapping[str, Any], device: torch.device, processes: int) -> "Recipe":
@@ -70,13 +73,21 @@ class Recipe:
                 "network.neighbours"
             )
         validation = instantiate(config["validation"])
-        held_out = config.get("validation_dataset") or None
+        held_out, pairs = config.get("validation_dataset") or None, bool(config["pairs"])
         offered = (held_out or config["dataset"]).get("resolutions")
-        if offered is not None and validation.resolution not in offered:
+        if offered is not None and validation.resolution not in offered and not pairs:
             raise UsageError(
                 f"validation.resolution={validation.resolution} is none of the resolutions of the data set, {offered}; "
                 "give one of them"
             )
+        if pairs and loss.levels is not None:
+            raise UsageError(
+                f"loss={named(config['loss'])} draws noise of its own levels, and with pairs=true it is as measured; "
+                "use loss=paired_dsm, or pairs=false"
+            )
+        sources = [instantiate(source) for source in (config["dataset"], held_out) if source]
+        for source in sources if pairs else []:
+            with_pairs(source)
         return cls(
             network=network,
             loss=loss,
@@ -84,6 +95,7 @@ class Recipe:
             trainer=trainer,
             sampler=sampler,
             validation=validation,
-            dataset=instantiate(config["dataset"]),
-            validation_dataset=instantiate(held_out) if held_out else None,
+            dataset=sources[0],
+            validation_dataset=sources[1] if held_out else None,
+            pairs=pairs,
         )

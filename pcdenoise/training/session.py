@@ -5,7 +5,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,11 @@ import torch
 
 import pcdenoise
 from pcdenoise.checkpoint import save_checkpoint
-from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.engine import engine_of
-from pcdenoise.errors import InputError, ModelError, OutputError, UsageError
+from pcdenoise.errors import ModelError, OutputError, UsageError
+from pcdenoise.training.data import TrainingData, read_data
 from pcdenoise.training.loop import Progress
 from pcdenoise.training.parallel import Processes, joined, training_device
-from pcdenoise.training.patches import CleanCloud
 from pcdenoise.training.recipe import Recipe
 from pcdenoise.training.state import TrainingState
 
@@ -73,23 +72,10 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
             state.load(last, config["network"])
             listener.message(f"resumed at step {state.step}")
         with processes.first_one_first():
-            training, held_out = _surfaces(recipe, int(config["holdout"]), listener)
-        without = [s.name for s in held_out if recipe.validation.resolution not in s.clouds]
-        if without:
-            raise InputError(
-                f"{without[0]} has no cloud of {recipe.validation.resolution} points to validate on; "
-                f"give validation.resolution one of {list(held_out[0].clouds)}"
-            )
-        clouds = [
-            CleanCloud(*cloud, f"{surface.name} ({count} points)")
-            for surface in training
-            for count, cloud in surface.clouds.items()
-        ]
-        if not clouds:
-            raise InputError("the data set has no clouds; check dataset.resolutions")
-        run = None if processes.rank else Run(config, recipe, state, processes, training, held_out, listener)
+            data = read_data(recipe, int(config["holdout"]), listener.reading)
+        run = None if processes.rank else Run(config, recipe, state, processes, data, listener)
         try:
-            for progress in trainer.run(state, recipe.loss, recipe.patches, clouds, processes):
+            for progress in trainer.run(state, recipe.loss, recipe.patches, data.clouds, processes):
                 if run:
                     run.step(progress)
             if run:
@@ -114,16 +100,6 @@ def _checkpoint(folder: Path, resume: Any) -> Path | None:
     return None
 
 
-def _surfaces(recipe: Recipe, held: int, listener: Listener) -> tuple[list[Surface], list[Surface]]:
-    """Shapes to train on, and shapes held out."""
-    surfaces = recipe.dataset.surfaces(listener.reading)
-    if recipe.validation_dataset:
-        return surfaces, recipe.validation_dataset.surfaces(listener.reading)
-    if not 0 < held < len(surfaces):
-        raise UsageError(f"holdout={held} of {len(surfaces)} shapes; hold out at least one and train on at least one")
-    return surfaces[:-held], surfaces[-held:]
-
-
 class Run:
     """What the first process of a run writes and says."""
 
@@ -133,12 +109,11 @@ class Run:
         recipe: Recipe,
         state: TrainingState,
         processes: Processes,
-        training: Sequence[Surface],
-        held_out: Sequence[Surface],
+        data: TrainingData,
         listener: Listener,
     ) -> None:
         self.config, self.recipe, self.state, self.processes = config, recipe, state, processes
-        self.training, self.held_out, self.listener = training, held_out, listener
+        self.data, self.listener = data, listener
         self.folder = Path(config["output"])
         (self.folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
         self.steps, self.curve = Log(self.folder / STEPS, state.step), Log(self.folder / VALIDATION, state.step)
@@ -188,7 +163,7 @@ class Run:
     def _validate(self) -> None:
         state = self.state
         denoiser = engine_of(state.average, next(state.average.parameters()).device, self.recipe.sampler)
-        figures = self.recipe.validation(denoiser, self.held_out)
+        figures = self.recipe.validation(denoiser, self.data.held_out)
         self.curve.write({"step": state.step, **figures})
         for name, value in figures.items():
             self.board.add_scalar(f"validation/{name}", value, state.step)
@@ -215,7 +190,7 @@ class Run:
 
     def _provenance(self) -> dict[str, Any]:
         self._record_time()
-        config, state = self.config, self.state
+        config, state, data = self.config, self.state, self.data
         return {
             "pcdenoise": pcdenoise.__version__,
             "torch": torch.__version__,
@@ -224,7 +199,8 @@ class Run:
             "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, device {config['device']}",
             "processes": self.processes.count,
             "dataset": config["dataset"],
-            "shapes": [surface.name for surface in self.training],
+            "pairs": config["pairs"],
+            "shapes": data.shapes,
             "seed": config["seed"],
             "steps": state.step,
             "hours": round(state.records["hours"], 2),

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from pcdenoise.cloud import Mesh
 from pcdenoise.datasets.noise_models import Gaussian
+from pcdenoise.datasets.pairs import Pair
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.learned import told_sigma
@@ -17,11 +20,14 @@ from pcdenoise.metrics.chamfer import chamfer_distance
 from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance
 from pcdenoise.metrics.residuals import NEIGHBOURS, jarque_bera_pass_rate
 
+Scan = tuple[NDArray[np.float64], NDArray[np.float64], bool, Mesh | None]
+"""Noisy and clean cloud, whether row i belongs to row i, and the mesh behind them."""
+
 
 @dataclass(frozen=True)
 class Validation:
     """Chamfer distance and P2M (family A), both x 1e4, of all passes on noisy clouds of held-out shapes; and the part
-    of their neighbourhoods in which what was taken away along the normal passes as Gaussian, as the noise is.
+    of their neighbourhoods in which what was taken away along the normal passes as Gaussian, as drawn noise is.
 
     Args:
         levels: noise relative to the unit sphere.
@@ -46,33 +52,45 @@ class Validation:
         if self.resolution < 2 * NEIGHBOURS:
             raise UsageError(f"validation.resolution is {self.resolution}; give at least {2 * NEIGHBOURS} points")
 
-    def __call__(self, denoiser: Engine, surfaces: Sequence[Surface]) -> dict[str, float]:
-        """`cd_0.01`, `p2m_0.01`, `jarque_bera_0.01`, ... per level and `score`, the mean of CD over that of the noisy
-        cloud.
+    def __call__(self, denoiser: Engine, held_out: Sequence[Surface | Pair]) -> dict[str, float]:
+        """`cd_0.01`, `p2m_0.01`, `jarque_bera_0.01`, ... per level, or `cd_measured`, ... of pairs; and `score`, the
+        mean of CD over that of the noisy cloud.
         """
         figures: dict[str, float] = {}
         ratios = []
-        for level in self.levels:
-            rows = []
-            for index, surface in enumerate(surfaces):
-                clean = surface.clouds[self.resolution][0].astype(np.float64)
-                noisy = Gaussian(level)(clean, np.random.default_rng([self.seed, index]))
-                frame = Frame.of(noisy)
-                local = frame.to_local(noisy)
-                sigma = told_sigma(estimate_noise(local), len(local))
-                moved = denoiser(local, sigma, denoiser.passes)
-                result = frame.to_world(moved)
-                # where nothing was taken away, no noise was
-                passed = np.nan_to_num(jarque_bera_pass_rate(frame.scale * (local - moved), clean))
-                row = [1e4 * chamfer_distance(result, clean), 1e4 * chamfer_distance(noisy, clean), passed]
-                if surface.mesh is not None:
-                    row.append(1e4 * point_to_mesh_distance(result, *surface.mesh).total)
-                rows.append(row)
-            means = np.mean(rows, axis=0)
-            figures[f"cd_{level:g}"] = float(means[0])
+        for level, scans in self._scans(held_out).items():
+            means = np.mean([_figures(denoiser, *scan) for scan in scans], axis=0)
+            figures[f"cd_{level}"] = float(means[0])
             if len(means) > 3:
-                figures[f"p2m_{level:g}"] = float(means[3])
-            figures[f"jarque_bera_{level:g}"] = float(means[2])
+                figures[f"p2m_{level}"] = float(means[3])
+            figures[f"jarque_bera_{level}"] = float(means[2])
             ratios.append(means[0] / means[1])
         torch.cuda.empty_cache()
         return figures | {"score": float(np.mean(ratios))}
+
+    def _scans(self, held_out: Sequence[Surface | Pair]) -> dict[str, list[Scan]]:
+        """What is measured together."""
+        scans: dict[str, list[Scan]] = {}
+        for index, held in enumerate(held_out):
+            if isinstance(held, Pair):
+                scans.setdefault("measured", []).append((held.noisy, held.clean, held.same_rows, None))
+                continue
+            clean = held.clouds[self.resolution][0].astype(np.float64)
+            for level in self.levels:
+                noisy = Gaussian(level)(clean, np.random.default_rng([self.seed, index]))
+                scans.setdefault(f"{level:g}", []).append((noisy, clean, True, held.mesh))
+        return scans
+
+
+def _figures(
+    denoiser: Engine, noisy: NDArray[np.float64], clean: NDArray[np.float64], same_rows: bool, mesh: Mesh | None
+) -> list[float]:
+    """CD after and before, Jarque-Bera pass rate and, of a mesh, P2M."""
+    frame = Frame.of(noisy)
+    local = frame.to_local(noisy)
+    moved = denoiser(local, told_sigma(estimate_noise(local), len(local)), denoiser.passes)
+    result = frame.to_world(moved)
+    # where nothing was taken away, no noise was
+    passed = np.nan_to_num(jarque_bera_pass_rate(frame.scale * (local - moved), clean if same_rows else result))
+    row = [1e4 * chamfer_distance(result, clean), 1e4 * chamfer_distance(noisy, clean), float(passed)]
+    return row if mesh is None else [*row, 1e4 * point_to_mesh_distance(result, *mesh).total]
