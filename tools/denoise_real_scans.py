@@ -20,7 +20,7 @@ from pcdenoise.denoisers.engine import Engine
 from pcdenoise.errors import PcdenoiseError
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.io import FORMATS, read, write
-from pcdenoise.viewer import before_after_sheet
+from pcdenoise.viewer import comparison_sheet
 
 FAR = 3.0  # distances to the 8th neighbour; where more than one row in a thousand moves farther, rows were permuted
 SHIFT = 0.1  # spacings that the centroid may move
@@ -70,7 +70,7 @@ def _row(path: Path, denoiser: Engine, passes: int | None, folder: Path, *, pict
     if pictures:
         noise = f"estimated noise {report.noise_before:.3g} → {report.noise_after:.3g}"
         title = f"{path.name}: {len(cloud):,} points, {noise}"
-        before_after_sheet(cloud, again, (folder / path.name).with_suffix(".png"), title=title)
+        comparison_sheet({"before": cloud, "after": again}, (folder / path.name).with_suffix(".png"), title=title)
     return [
         path.name,
         f"{len(cloud):,}",

@@ -20,7 +20,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pcdenoise.viewer.sheet import AFTER, BEFORE, FAINT, INK
+from pcdenoise.viewer.figure import AFTER, BEFORE, FAINT, INK
 
 HALF, SIDE = 9.0, 181  # of the maps
 UNSEEN = 6.0  # of 300,000 samples none is expected beyond it

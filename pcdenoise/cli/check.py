@@ -42,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read, test, draw, print."""
-    from pcdenoise.cli.denoise import _check_picture
     from pcdenoise.io import read
+    from pcdenoise.viewer.figure import check_picture
 
     _check_values(options)
     if options.render is not None:
-        _check_picture(options.render, overwrite=options.overwrite)
+        check_picture(options.render, overwrite=options.overwrite)
     files = {"noisy": options.noisy, "denoised": options.denoised, "clean": options.clean}
     clouds = {path: read(path) for path in files.values() if path is not None}
     rows = _common_rows(clouds)

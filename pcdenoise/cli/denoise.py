@@ -6,7 +6,6 @@ Overrides are values of conf/denoise.yaml, for instance `rotations=8` or `tile=5
 import argparse
 import json
 import math
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.cli.main import overrides
     from pcdenoise.config import compose, instantiate
     from pcdenoise.io import FORMATS, check_target, read, write
+    from pcdenoise.viewer.figure import check_picture
 
     words = overrides(options.overrides)
     config = compose("denoise", words)
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     output = options.output or options.input.with_name(f"{options.input.stem}_denoised{options.input.suffix}")
     check_target(output, overwrite=options.overwrite)
     if options.render is not None:
-        _check_picture(options.render, overwrite=options.overwrite)
+        check_picture(options.render, overwrite=options.overwrite)
     cloud = read(options.input)
 
     from pcdenoise.api import denoise_with_report, load_model
@@ -75,11 +75,11 @@ def run(options: argparse.Namespace) -> None:
         warnings.warn(report.note, stacklevel=2)
     write(result, output, overwrite=options.overwrite)
     if options.render is not None:
-        from pcdenoise.viewer import before_after_sheet
+        from pcdenoise.viewer import comparison_sheet
 
         noise = f"estimated noise {report.noise_before:.3g} → {report.noise_after:.3g}"
         title = f"{options.input.name}: {report.points:,} points, {noise}"
-        before_after_sheet(cloud, result, options.render, title=title)
+        comparison_sheet({"before": cloud, "after": result}, options.render, title=title)
     if not options.quiet:
         print(_summary(vars(report), output, as_json=options.json))
 
@@ -107,22 +107,6 @@ def _check_values(config: dict[str, Any]) -> None:
     for key, least in {"rotations": 1, "seed": 0, "tile": 1, "ensemble": 1}.items():
         if not isinstance(config[key], int) or config[key] < least:
             raise UsageError(f"{key} is {config[key]}; give a whole number from {least}")
-
-
-def _check_picture(path: Path, *, overwrite: bool) -> None:
-    from pcdenoise.errors import OutputError
-
-    if path.suffix.lower() != ".png":
-        raise OutputError(f"{path} is no name for a picture; end it in .png")
-    if path.is_dir():
-        raise OutputError(f"{path} is a directory; name a file in it")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name or add --overwrite")
-    folder = Path(os.path.realpath(path)).parent
-    if not folder.is_dir():
-        raise OutputError(f"the folder {folder} does not exist; create it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"the folder {folder} is not writable; choose another or change its permissions")
 
 
 def _summary(report: dict[str, Any], output: Path, *, as_json: bool) -> str:

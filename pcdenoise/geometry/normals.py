@@ -14,7 +14,7 @@ from pcdenoise.geometry.neighbours import build_tree, query_tree
 _BLOCK = 1 << 16  # points whose neighbours are held at once
 
 
-def plane_normals(points: NDArray[Any], k: int = 16) -> NDArray[np.float64]:
+def plane_normals(points: NDArray[Any], k: int = 16, queries: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """Unit normals of the planes that fit the neighbourhoods: the directions of their least variance.
 
     Source: Hoppe et al., Surface reconstruction from unorganized points (SIGGRAPH 1992), section 3.2.
@@ -22,10 +22,11 @@ def plane_normals(points: NDArray[Any], k: int = 16) -> NDArray[np.float64]:
     Args:
         points: (n, 3), finite.
         k: points per plane, with the point itself; lowered to n in a smaller cloud.
+        queries: (m, 3) where the normals are wanted, finite; by default at the points.
 
     Returns:
-        (n, 3). The sign points away from the middle of the bounding box, which is outwards on star-shaped surfaces
-        only: use it where the sign does not matter.
+        (n, 3), or (m, 3) for queries. The sign points away from the middle of the bounding box, which is outwards on
+        star-shaped surfaces only: use it where the sign does not matter.
 
     Raises:
         InputError: no points, or coordinates not finite.
@@ -33,15 +34,17 @@ def plane_normals(points: NDArray[Any], k: int = 16) -> NDArray[np.float64]:
     points = np.asarray(points, dtype=np.float64)
     if len(points) == 0:
         raise InputError("an empty cloud has no normals; give at least three points")
-    points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
+    middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    points = points - middle
+    places = points if queries is None else np.asarray(queries, dtype=np.float64) - middle
     tree = build_tree(points)
-    normals = np.empty_like(points)
-    for first in range(0, len(points), _BLOCK):
+    normals = np.empty_like(places)
+    for first in range(0, len(places), _BLOCK):
         rows = slice(first, first + _BLOCK)
-        neighbours = points[query_tree(tree, points[rows], min(k, len(points)))[1]]
+        neighbours = points[query_tree(tree, places[rows], min(k, len(points)))[1]]
         spread = neighbours - neighbours.mean(axis=1, keepdims=True)
         normals[rows] = np.linalg.eigh(np.swapaxes(spread, 1, 2) @ spread)[1][:, :, 0]
-    inward = np.einsum("ij,ij->i", normals, points) < 0
+    inward = np.einsum("ij,ij->i", normals, places) < 0
     normals[inward] *= -1
     return normals
 

@@ -94,6 +94,15 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         OutputError: unknown suffix, a directory, an existing file, a folder that is missing or not writable.
     """
     _format(Path(path), OutputError)
+    return check_place(path, overwrite=overwrite)
+
+
+def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Refuse a place where no file can be written, whatever it holds; return it with links followed.
+
+    Raises:
+        OutputError: a directory, an existing file, a folder that is missing or not writable.
+    """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{path} is a directory; name a file in it")

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.frame import Frame
+from pcdenoise.geometry.placement import Placement, check_one_place
 from pcdenoise.metrics.comparison import Comparison
 from pcdenoise.metrics.floor import projection, sampling
 from pcdenoise.metrics.table import applicable, measure
-
-SAME_UNIT = 20.0  # sizes that differ by a larger factor, or places by as many radii, are not those of one shape
 
 
 @dataclass(frozen=True)
@@ -136,29 +135,9 @@ def _finite(cloud: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _check_place_and_unit(pair: Comparison) -> None:
     """Raises InputError where numbers would be possible, but meaningless."""
-    # of the result the median, which a few points gone astray do not move
-    middle, size = _median(pair.result)
-    sizes = {"result": (middle, size, _median(pair.clean)[1])}
+    clean = Placement(pair.frame.centre, Placement.median(pair.clean).radius)
+    check_one_place("the result", Placement.median(pair.result), "the clean cloud", clean)
     if pair.mesh is not None:
-        frame = Frame.unit_sphere(pair.mesh[0])
-        sizes["mesh"] = frame.centre, frame.scale, pair.frame.scale
-    for name, (place, larger, smaller) in sizes.items():
-        factor = max(larger, smaller) / max(min(larger, smaller), np.finfo(float).tiny)
-        if min(larger, smaller) > 0 and factor > SAME_UNIT:
-            relation = "as large as" if larger > smaller else "smaller than"
-            hint = " (millimetres and metres?)" if 900 < factor < 1100 else ""
-            raise InputError(
-                f"the {name} is about {float(f'{factor:.2g}'):,.0f} times {relation} the clean cloud; "
-                f"bring both to one unit{hint}"
-            )
-        apart = float(np.linalg.norm(place - pair.frame.centre)) / pair.frame.scale
-        if apart > SAME_UNIT:
-            raise InputError(
-                f"the {name} lies {apart:,.0f} radii away from the clean cloud; bring both to one coordinate system"
-            )
-
-
-def _median(points: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
-    """Median of the coordinates (3,), and of the distances from there."""
-    middle = np.median(points, axis=0)
-    return middle, float(np.median(np.linalg.norm(points - middle, axis=1)))
+        mesh = Frame.unit_sphere(pair.mesh[0])
+        whole = Placement(pair.frame.centre, pair.frame.scale)
+        check_one_place("the mesh", Placement(mesh.centre, mesh.scale), "the clean cloud", whole)

@@ -2,7 +2,7 @@
 
 from pcdenoise.viewer.camera import Camera
 from pcdenoise.viewer.offscreen import render_points
-from pcdenoise.viewer.sheet import before_after_sheet
+from pcdenoise.viewer.sheet import comparison_sheet, thumbnail
 from pcdenoise.viewer.window import show
 
-__all__ = ["Camera", "before_after_sheet", "render_points", "show"]
+__all__ = ["Camera", "comparison_sheet", "render_points", "show", "thumbnail"]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -85,24 +86,26 @@ def _splatted(
         (rows, columns, 3) colours in 0 to 1 on white, and (rows, columns) depth, infinite where nothing is.
     """
     width, height = camera.width * OVERSAMPLING, camera.height * OVERSAMPLING
-    far_first = np.argsort(-projected[:, 2], kind="stable")
-    column, row = np.floor(projected[far_first, :2].T * OVERSAMPLING).astype(np.int64)
-    depth, colors = projected[far_first, 2], colors[far_first]
-    nearest = np.full(height * width, np.inf)
-    painter = np.full(height * width, -1)
-    radius = point_size / 2
-    reach = np.arange(-int(radius), int(radius) + 1)
-    for dy, dx in ((dy, dx) for dy in reach for dx in reach if dy * dy + dx * dx <= radius * radius):
-        x, y = column + dx, row + dy
-        drawn = np.flatnonzero((x >= 0) & (x < width) & (y >= 0) & (y < height))
-        at = y[drawn] * width + x[drawn]
-        nearer = depth[drawn] < nearest[at]
-        drawn, at = drawn[nearer], at[nearer]
-        # where several points fall on one pixel the last one written stays: the nearest
-        nearest[at], painter[at] = depth[drawn], drawn
-    pixels = np.ones((height * width, 3))
+    places = np.floor(projected[:, :2] * OVERSAMPLING).astype(np.int64)
+    nearest = np.full((height, width), np.inf)
+    painter = np.full((height, width), -1)
+    _draw_discs(places, projected[:, 2], point_size / 2, nearest, painter)
+    pixels = np.ones((height, width, 3))
     pixels[painter >= 0] = colors[painter[painter >= 0]]
-    return pixels.reshape(height, width, 3), nearest.reshape(height, width)
+    return pixels, nearest
+
+
+@numba.njit(cache=True)
+def _draw_discs(places: Any, depths: Any, radius: float, nearest: Any, painter: Any) -> None:
+    """Write into `nearest` and `painter` the depth and the row of the nearest disc on each pixel."""
+    reach = int(radius)
+    for i in range(len(places)):
+        for y in range(max(places[i, 1] - reach, 0), min(places[i, 1] + reach + 1, nearest.shape[0])):
+            for x in range(max(places[i, 0] - reach, 0), min(places[i, 0] + reach + 1, nearest.shape[1])):
+                inside = (y - places[i, 1]) ** 2 + (x - places[i, 0]) ** 2 <= radius * radius
+                if inside and depths[i] < nearest[y, x]:
+                    nearest[y, x] = depths[i]
+                    painter[y, x] = i
 
 
 def _edges(depth: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,9 +9,9 @@ from scipy.special import ndtr, ndtri
 
 from pcdenoise.metrics.residuals import ResidualCheck
 from pcdenoise.viewer.camera import Camera
+from pcdenoise.viewer.figure import AFTER, BEFORE, FAINT, GOLD, plain_axes, save_figure, style
 from pcdenoise.viewer.offscreen import render_points
 from pcdenoise.viewer.shading import CLAY
-from pcdenoise.viewer.sheet import AFTER, BEFORE, FAINT, GOLD, INK, _write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,17 +44,16 @@ def residual_sheet(check: ResidualCheck, points: NDArray[Any], path: str | Path,
     Raises:
         OutputError: the file cannot be written.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"font.size": 11, "text.color": INK, "axes.edgecolor": FAINT, "text.parse_math": False}):
+    with style():
         figure = Figure(figsize=(19.2, 10.8), dpi=100, facecolor="white")
         figure.text(0.025, 0.955, title, fontsize=22, fontweight="bold", va="center")
         figure.text(0.025, 0.916, _summary(check), fontsize=13, color=FAINT, va="center")
         _draw_quantiles(figure.add_axes((0.055, 0.40, 0.285, 0.44)), check)
         _draw_p_values(figure.add_axes((0.055, 0.075, 0.285, 0.20)), check)
         _draw_map(figure, check, points)
-    _write(figure, Path(path))
+    save_figure(figure, path)
 
 
 def quantile_pairs(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,7 +89,7 @@ def _draw_quantiles(axes: "Axes", check: ResidualCheck) -> None:
     ):
         axes.scatter(*quantile_pairs(values), s=14, color=colour, linewidths=0, label=name)
     axes.set(xlim=(-reach, reach))
-    _title(axes, "on the line, residuals are Gaussian")
+    plain_axes(axes, "on the line, residuals are Gaussian")
     axes.set_xlabel("quantile of a Gaussian", color=FAINT)
     axes.set_ylabel("quantile of the residuals, in deviations", color=FAINT)
     axes.legend(frameon=False, loc="upper left", handletextpad=0.2)
@@ -101,7 +100,7 @@ def _draw_p_values(axes: "Axes", check: ResidualCheck) -> None:
     axes.hist(tested, bins=BINS, range=(0, 1), color=AFTER, rwidth=0.9)
     axes.axhline(len(tested) / BINS, color=FAINT, linewidth=1)
     axes.set(xlim=(0, 1))
-    _title(axes, "Gaussian neighbourhoods fill each bin alike")
+    plain_axes(axes, "Gaussian neighbourhoods fill each bin alike")
     axes.set_xlabel("p-value of the Jarque-Bera test", color=FAINT)
     axes.set_ylabel("neighbourhoods", color=FAINT)
 
@@ -133,9 +132,3 @@ def verdict_colours(check: ResidualCheck) -> NDArray[np.float64]:
     colours = np.tile(untested, (check.points, 1))
     colours[check.frames.groups] = of_group[:, None]
     return colours
-
-
-def _title(axes: "Axes", text: str) -> None:
-    axes.set_title(text, fontsize=14, fontweight="bold", color=INK, loc="left")
-    axes.tick_params(colors=FAINT)
-    axes.spines[["top", "right"]].set_visible(False)

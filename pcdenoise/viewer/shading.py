@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.geometry.neighbours import knn
+from pcdenoise.geometry.normals import plane_normals
 from pcdenoise.viewer.camera import Camera
 
 CLAY = np.array([0.47, 0.66, 0.86])  # of a cloud without colours
@@ -28,25 +28,6 @@ def rgb(colors: NDArray[Any]) -> NDArray[np.float64]:
     return np.clip(values / full, 0.0, 1.0)
 
 
-def normals(points: NDArray[np.float64], queries: NDArray[np.float64], k: int = NEIGHBOURS) -> NDArray[np.float64]:
-    """The direction of least variance among the k nearest `points` of each query, of arbitrary sign.
-
-    Args:
-        points: (n, 3), finite.
-        queries: (m, 3), finite.
-        k: neighbours; lowered to n in a smaller cloud.
-
-    Returns:
-        (m, 3) unit vectors.
-    """
-    _, indices = knn(points, min(k, len(points)), queries)
-    around = points[indices]
-    around = around - around.mean(axis=1, keepdims=True)
-    _, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
-    least: NDArray[np.float64] = vectors[:, :, 0]
-    return least
-
-
 def lit(
     points: NDArray[np.float64], queries: NDArray[np.float64], colors: NDArray[np.float64], camera: Camera
 ) -> NDArray[np.float64]:
@@ -61,7 +42,7 @@ def lit(
     Returns:
         (m, 3) in 0 to 1.
     """
-    facing = normals(points, queries) @ camera.axes.T
+    facing = plane_normals(points, NEIGHBOURS, queries) @ camera.axes.T
     away = np.einsum("ni,ni->n", facing, camera.local(queries)) > 0
     facing[away] *= -1
     bright = ((1 + facing @ LIGHT[:, None]) / 2) ** 1.5  # soft, so that no side is black

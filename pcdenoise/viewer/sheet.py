@@ -1,180 +1,319 @@
-"""One picture of what a denoiser did: a cloud before and after, a section through both, and how far it moved."""
+"""One picture of what denoisers did: clouds side by side, how far off they are, and the same section through each."""
 
-import os
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from pcdenoise.cloud import PointCloud
-from pcdenoise.errors import InputError, OutputError
-from pcdenoise.geometry.noise import spacing
+from pcdenoise.errors import InputError
+from pcdenoise.geometry.placement import Placement, check_one_place
+from pcdenoise.geometry.sampling import uniform
 from pcdenoise.viewer.camera import Camera
+from pcdenoise.viewer.colouring import DISPLACEMENT, ERROR, Colouring, Reference, colouring, colourings
+from pcdenoise.viewer.figure import AFTER, BEFORE, FAINT, GOLD, INK, replacing, save_figure, style
 from pcdenoise.viewer.offscreen import fitting_point_size, render_points
-from pcdenoise.viewer.shading import CLAY, normals, rgb
+from pcdenoise.viewer.section import Section
+from pcdenoise.viewer.shading import CLAY, rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, BEFORE, AFTER = "#1f2933", "#7b8794", "#d1495b", "#2e78b7"
-GOLD = np.array([0.95, 0.69, 0.20])
-WINDOW = 60  # width of a section, in spacings of the cloud
-POINTS = 300  # wanted in a section
-PICTURE = (930, 640)  # pixels of a cloud before or after
-MAP = (560, 470)  # pixels of the map of the movements
+AUTO = "auto"
+BETWEEN = ("#8a6fb5", "#4f9d69", "#c98b2b", "#3fa7b5", "#b5651d", "#6b7280")  # clouds that are neither first nor last
+MESH_POINTS = 60_000  # that stand for a mesh in a picture
+COLUMNS = 4  # in a row of a sheet
+WIDTHS = {1: 900, 2: 800, 3: 640, 4: 520}  # pixels of a column, by their number
+ASPECT = 0.75  # height of a picture / width
+EDGE, TITLE, HEADING, GAP, CAPTION, INDENT, AXIS = 40, 90, 50, 24, 50, 60, 90  # pixels around what is drawn
+BINS = 60
+
+
+def comparison_sheet(
+    clouds: Mapping[str, PointCloud],
+    path: str | Path,
+    *,
+    reference: Reference | None = None,
+    by: str | None = AUTO,
+    title: str = "",
+    unit: str = "file units",
+    limits: tuple[float, float] | None = None,
+    section: Section | None = None,
+) -> None:
+    """Write a PNG that compares versions of one cloud; it is replaced as a whole or not at all.
+
+    One column for each cloud, and one for the reference: the cloud lit by its local normals, so that noise is seen as
+    roughness; below it the same view coloured by `by`, on one scale for all; below that the same thin section, with
+    the reference in grey. Rows that are not finite, and in the coloured view points without a value, are counted and
+    not drawn. After four columns the next ones start a new row.
+
+    Args:
+        clouds: name -> cloud, for instance `before` and `after`; at least one.
+        path: of the PNG.
+        reference: the true cloud or mesh.
+        by: `error`, `displacement` or an attribute, see `colouring`; None for no coloured view; `auto` for the error
+            where there is a reference, else the displacement where counts are equal, else none.
+        title: the first line.
+        unit: what the coordinates count, for the labels.
+        limits: ends of the colour bar; give the same to several sheets to make them comparable.
+        section: which one; by default one that shows much of the surface edge-on.
+
+    Raises:
+        InputError: no cloud, one without a finite point, clouds in different units or places, or colours that these
+            clouds do not have.
+        OutputError: the file cannot be written.
+    """
+    check_comparable(clouds, reference)
+    if by == AUTO:
+        by = next((name for name in colourings(clouds, reference) if name in (ERROR, DISPLACEMENT)), None)
+    painted = None if by is None else colouring(by, clouds, reference, unit, limits)
+    with style():
+        figure = _composed(clouds, drawable(reference), painted, title, unit, section)
+        save_figure(figure, path)
+
+
+def thumbnail(
+    cloud: PointCloud,
+    path: str | Path,
+    *,
+    values: NDArray[np.float64] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+    camera: Camera | None = None,
+    size: tuple[int, int] = (240, 180),
+) -> None:
+    """Write a small PNG of one cloud and nothing else; it is replaced as a whole or not at all.
+
+    Args:
+        cloud: rows that are not finite are left out.
+        path: of the PNG.
+        values: (n,) to colour by, for instance from `distances`; NaN is drawn as nothing. By default the cloud's own
+            colours, or clay, in the light of a lamp.
+        limits: the values that have the first and the last colour; the same for all thumbnails that are compared.
+        camera: where to look from; by default `Camera.facing(cloud.points)`. Give that of the clean cloud to all.
+        size: width and height in pixels, where no camera is given.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from matplotlib.image import imsave
+
+    camera = camera or Camera.facing(cloud.points, *size)
+    if values is None:
+        pixels = render_points(cloud.points, cloud.attributes.get("colors"), camera=camera)
+    else:
+        pixels = coloured_view(cloud, Colouring("", {"": values}, *limits), "", camera)
+    with replacing(path) as temporary:
+        imsave(temporary, pixels, format="png")
+
+
+def check_comparable(clouds: Mapping[str, PointCloud], reference: Reference | None) -> None:
+    """Refuse clouds that cannot be in one picture.
+
+    Raises:
+        InputError: no cloud, one without a finite point, or clouds in different units or places.
+    """
+    if not clouds:
+        raise InputError("there is no cloud to show; name at least one")
+    places = {name: (cloud.points, cloud.finite) for name, cloud in clouds.items()}
+    if reference is not None:
+        shown = drawable(reference)
+        assert shown is not None
+        places["the reference"] = shown.points, shown.finite
+    for name, (_, finite) in places.items():
+        if not finite.any():
+            raise InputError(f"{name} has no finite point, and so no picture; check how it was exported")
+    (first, expected), *others = ((name, Placement.median(points[finite])) for name, (points, finite) in places.items())
+    for name, placement in others:
+        check_one_place(name, placement, first, expected)
+
+
+def drawable(reference: Reference | None) -> PointCloud | None:
+    """A reference as points: a mesh is sampled, always at the same places."""
+    if isinstance(reference, tuple):
+        return PointCloud(uniform(*reference, MESH_POINTS, np.random.default_rng(0))[0])
+    return reference
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
-    """A thin slab through a cloud, and the window of it that is drawn.
+class _Column:
+    """What stands above each other: a cloud, or the legend alone."""
 
-    Attributes:
-        centre: (3,) the middle of the window.
-        axes: (3, 3) rows are unit vectors: through the slab, then along the sides of the window, right and up.
-        width: of the window.
-        thickness: of the slab.
-    """
-
-    centre: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    width: float
-    thickness: float
-
-    @classmethod
-    def through(cls, points: NDArray[np.float64], camera: Camera, detail: float) -> "Section":
-        """The window that shows the most surface edge-on, among those whose middle the camera sees.
-
-        Args:
-            points: (n, 3), finite, at least one.
-            camera: says what is visible, and which way to cut.
-            detail: a length that should be seen in the window.
-        """
-        pitch = spacing(points)
-        width = min(max(WINDOW * pitch, 30 * detail), float(np.ptp(points, axis=0).max())) or 1.0
-        up = np.eye(3)[np.abs(camera.axes[1]).argmax()]
-        axes = np.stack([camera.section, np.cross(up, camera.section), up])
-        generator = np.random.default_rng(0)
-        sample = points[generator.choice(len(points), min(len(points), 40_000), replace=False)]
-        slab = max(2 * pitch, 0.02 * width)
-        edge_on = 0.4 - np.abs(normals(points, sample, 24) @ camera.section)  # below 0 where it runs along the surface
-        middles = generator.permutation(sample[_visible(sample, camera)])[:60]
-        best, chosen = -np.inf, sample[:1]
-        for middle in middles:
-            offset = (sample - middle) @ axes.T
-            inside = (np.abs(offset) <= np.array([slab, width, width]) / 2).all(axis=1)
-            if edge_on[inside].sum() > best and inside.any():
-                best, chosen = edge_on[inside].sum(), sample[inside]
-        local = chosen @ axes.T
-        low, high = local.min(axis=0), local.max(axis=0)
-        size = 1.12 * float((high - low)[1:].max()) or width
-        window = cls((low + high) / 2 @ axes, axes, size, thickness=width)
-        across = np.sort(np.abs((points[window.contains(points)] - window.centre) @ camera.section))
-        enough = 2 * float(across[min(POINTS, len(across)) - 1]) if len(across) else width
-        return replace(window, thickness=min(max(enough, 2 * pitch), 0.1 * window.width) or width)
-
-    def contains(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,) true in the slab and the window."""
-        offset = np.abs((points - self.centre) @ self.axes.T)
-        return np.asarray((offset <= np.array([self.thickness, self.width, self.width]) / 2).all(axis=1))
-
-    def flat(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points (n, 3) to (n, 2) along the sides of the window, from its middle."""
-        flat: NDArray[np.float64] = ((points - self.centre) @ self.axes.T)[:, 1:]
-        return flat
+    name: str = ""
+    ink: str = INK
+    cloud: PointCloud | None = None
+    legend: bool = False
 
 
-def _visible(points: NDArray[np.float64], camera: Camera, cell: int = 24) -> NDArray[np.bool_]:
-    """(n,) true for points that are, within 2 % of their distance, the nearest in their cell of the picture."""
-    seen = camera.sees(points)
-    x, y, depth = camera.project(points[seen]).T
-    place = (y // cell).astype(np.int64) * (camera.width // cell + 1) + (x // cell).astype(np.int64)
-    nearest = np.full((camera.height // cell + 1) * (camera.width // cell + 1), np.inf)
-    np.minimum.at(nearest, place, depth)
-    seen[seen] = depth <= 1.02 * nearest[place]
-    return seen
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """What all cells of a sheet share."""
+
+    figure: "Figure"
+    inks: dict[str, str]
+    reference: PointCloud | None
+    painted: Colouring | None
+    section: Section
+    camera: Camera
+    density: float  # point size of a cloud of one point
+    unit: str
+
+    def axes(self, left: float, top: float) -> "Axes":
+        """The cell whose upper left corner is at this pixel."""
+        return self._axes(left, top, self.camera.width, self.camera.height)
+
+    def _axes(self, left: float, top: float, width: float, height: float) -> "Axes":
+        across, down = 100 * self.figure.get_size_inches()
+        return self.figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+    def text(self, left: float, middle: float, words: str, **options: Any) -> None:
+        across, down = 100 * self.figure.get_size_inches()
+        self.figure.text(left / across, 1 - middle / down, words, va="center", **options)
+
+    def draw(self, column: _Column, left: float, top: float) -> None:
+        """A column, from the top down."""
+        height = self.camera.height
+        below = top + HEADING + height + (GAP + height + CAPTION if self.painted else GAP)
+        if column.cloud is not None:
+            size = self._point_size(column.cloud)
+            self._draw_heading(column, left, top + HEADING / 2)
+            tinted = _tinted(column.cloud, self.section)
+            axes = self.axes(left, top + HEADING)
+            _picture(axes, render_points(column.cloud.points, tinted, camera=self.camera, point_size=size))
+            _ring(axes, self.section, self.camera)
+            self._draw_section(self.axes(left + INDENT, below), column)
+        if self.painted is None:
+            return
+        top += HEADING + height + GAP
+        if column.legend:
+            self._draw_legend(left, top)
+        elif column.cloud is not None and column.name in self.painted.values:
+            _picture(self.axes(left, top), coloured_view(column.cloud, self.painted, column.name, self.camera, size))
+            values = self.painted.values[column.name]
+            self.text(left, top + height + CAPTION / 3, _caption(column.cloud, values), fontsize=12, color=FAINT)
+
+    def _point_size(self, cloud: PointCloud) -> float:
+        return float(np.clip(self.density / np.sqrt(cloud.finite.sum()), 1.0, 24.0))
+
+    def _draw_heading(self, column: _Column, left: float, middle: float) -> None:
+        assert column.cloud is not None
+        lost = len(column.cloud) - int(column.cloud.finite.sum())
+        words = f"{len(column.cloud):,} point{'s' if len(column.cloud) != 1 else ''}"
+        words += f", {lost:,} without coordinates" if lost else ""
+        self.text(left, middle, column.name, fontsize=17, fontweight="bold", color=column.ink)
+        self.text(left + self.camera.width, middle, words, fontsize=12, color=FAINT, ha="right")
+
+    def _draw_section(self, axes: "Axes", column: _Column) -> None:
+        assert column.cloud is not None
+        if self.reference is not None and column.cloud is not self.reference:
+            _scatter(axes, self.section, self.reference, "#c3cad2")
+        _scatter(axes, self.section, column.cloud, column.ink)
+        half = self.section.width / 2
+        axes.set(xlim=(-half, half), ylim=(-half, half))
+        axes.set_aspect("equal", adjustable="box", anchor="W")
+        axes.set_xlabel(
+            f"section {self.section.thickness:.2g} thick (gold above), {self.unit}", color=FAINT, loc="left"
+        )
+        axes.tick_params(colors=FAINT)
+        axes.locator_params(nbins=5)
+        axes.spines[["top", "right"]].set_visible(False)
+
+    def _draw_legend(self, left: float, top: float) -> None:
+        """The colour bar, under it what the colours are, above it how many points have them."""
+        assert self.painted is not None
+        low, high = self.painted.low, self.painted.high
+        width, height = self.camera.width - 2 * INDENT, self.camera.height
+        axes = self._axes(left + INDENT, top + 0.12 * height, width, 0.5 * height)
+        for name, values in self.painted.values.items():
+            known = values[np.isfinite(values)]
+            counts, edges = np.histogram(known, bins=BINS, range=(low, high))
+            axes.stairs(100 * counts / max(len(known), 1), edges, color=self.inks[name], linewidth=1.8, label=name)
+        axes.set(xlim=(low, high), ylim=(0, None), xticks=[])
+        axes.set_ylabel("% of the points", color=FAINT)
+        axes.tick_params(colors=FAINT)
+        axes.locator_params(axis="y", nbins=4)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="upper right", fontsize=12)
+        bar = self.figure.colorbar(
+            self.painted.scale,
+            cax=self._axes(left + INDENT, top + 0.64 * height, width, 0.05 * height),
+            orientation="horizontal",
+            extend="max" if self.painted.is_length else "both",
+        )
+        bar.set_label(self.painted.label, color=INK, fontsize=13)
+        bar.ax.tick_params(colors=FAINT)
+        bar.ax.locator_params(nbins=5)
+        bar.outline.set_visible(False)
 
 
-def before_after_sheet(
-    before: PointCloud, after: PointCloud, path: str | Path, *, title: str | None = None, unit: str = "file units"
-) -> None:
-    """Write a PNG of 1920 x 1320 pixels that compares two versions of a cloud.
-
-    Above, both clouds from the same place in the same colours, lit by their local normals, so that noise is seen as
-    roughness. Below, the same thin section through both, and how far each point moved (to the nearest point of `before`
-    where rows were dropped). The file is replaced as a whole or not at all.
-
-    Args:
-        before: the noisy cloud.
-        after: the cleaned cloud.
-        path: of the PNG.
-        title: the first line; by default the number of points.
-        unit: what the coordinates count, for the labels.
-
-    Raises:
-        InputError: one of the clouds has no finite point.
-        OutputError: the file cannot be written.
-    """
-    if not (before.finite.any() and after.finite.any()):
-        raise InputError("a cloud without a finite point has no picture; check the input file")
-    figure = _composed(before, after, title or f"{len(before):,} point{'s' if len(before) != 1 else ''}", unit)
-    _write(figure, Path(path))
-
-
-def movements(before: PointCloud, after: PointCloud) -> NDArray[np.float64]:
-    """(n,) how far each row of `after` lies from its row of `before`, NaN where one is not finite.
-
-    Where rows were dropped, and row i is no longer row i, the distance is that to the nearest point of `before`.
-    """
-    if len(before) == len(after):
-        moved: NDArray[np.float64] = np.linalg.norm(after.points - before.points, axis=1)
-        return moved
-    moved = np.full(len(after), np.nan)
-    moved[after.finite] = cKDTree(before.points[before.finite]).query(after.points[after.finite])[0]
-    return moved
-
-
-def _composed(before: PointCloud, after: PointCloud, title: str, unit: str) -> "Figure":
-    from matplotlib import rc_context
+def _composed(
+    clouds: Mapping[str, PointCloud],
+    reference: PointCloud | None,
+    painted: Colouring | None,
+    title: str,
+    unit: str,
+    section: Section | None,
+) -> "Figure":
     from matplotlib.figure import Figure
 
-    camera = Camera.facing(after.points, *PICTURE)
-    moved = movements(before, after)
-    typical = float(np.nanmedian(moved)) if np.isfinite(moved).any() else 0.0
-    section = Section.through(after.points[after.finite], camera, typical)
-    size = fitting_point_size(after.points[camera.sees(after.points)], camera)
+    inks = dict(zip(clouds, _inks(len(clouds)), strict=True))
+    columns = [_Column(name, inks[name], cloud) for name, cloud in clouds.items()]
+    if reference is not None:
+        columns.append(_Column("reference", INK, reference))
+    if painted is not None:
+        # the legend stands where a cloud has no coloured view, or in a column of its own
+        free = next((i for i, column in enumerate(columns) if column.name not in painted.values), len(columns))
+        columns[free : free + 1] = [replace(c, legend=True) for c in columns[free : free + 1] or [_Column()]]
 
-    with rc_context({"font.size": 11, "text.color": INK, "axes.edgecolor": FAINT, "text.parse_math": False}):
-        figure = Figure(figsize=(19.2, 13.2), dpi=100, facecolor="white")
-        figure.text(0.025, 0.962, title, fontsize=22, fontweight="bold", va="center")
-        figure.text(
-            0.025, 0.930, _summary(moved, len(before) - len(after), unit), fontsize=13, color=FAINT, va="center"
-        )
-        for left, cloud, name, colour in ((0.01, before, "before", BEFORE), (0.505, after, "after", AFTER)):
-            axes = figure.add_axes((left, 0.425, 0.485, 0.485))
-            axes.imshow(render_points(cloud.points, _tinted(cloud, section), camera=camera, point_size=size))
-            axes.set_axis_off()
-            axes.text(
-                0.03, 0.97, name, transform=axes.transAxes, fontsize=17, fontweight="bold", color=colour, va="top"
-            )
-        for left, cloud, name, colour in ((0.055, before, "before", BEFORE), (0.355, after, "after", AFTER)):
-            axes = figure.add_axes((left, 0.055, 0.255, 0.32))
-            _draw_section(axes, section, cloud, f"section, {name}", colour, unit)
-        _draw_map(figure, after, moved, unit)
-    return figure
+    wide = min(len(columns), COLUMNS)
+    width, height = WIDTHS[wide], round(ASPECT * WIDTHS[wide])
+    block = HEADING + height + (GAP + height + CAPTION if painted else GAP) + height + AXIS
+    top = TITLE if title else EDGE
+    size = 2 * EDGE + wide * width + (wide - 1) * GAP, top + -(-len(columns) // wide) * block
+
+    model = list(clouds.values())[-1] if reference is None else reference
+    points = model.points[model.finite]
+    camera = Camera.facing(points, width, height)
+    sheet = _Sheet(
+        Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100, facecolor="white"),
+        inks,
+        reference,
+        painted,
+        section or Section.through(points, camera, _detail(painted)),
+        camera,
+        fitting_point_size(points[camera.sees(points)], camera) * float(np.sqrt(len(points))),
+        unit,
+    )
+    if title:
+        sheet.text(EDGE, 0.5 * TITLE, title, fontsize=22, fontweight="bold")
+    for i, column in enumerate(columns):
+        row, place = divmod(i, wide)
+        sheet.draw(column, EDGE + place * (width + GAP), top + row * block)
+    return sheet.figure
 
 
-def _summary(moved: NDArray[np.float64], dropped: int, unit: str) -> str:
-    known = moved[np.isfinite(moved)]
+def _inks(count: int) -> list[str]:
+    return [AFTER] if count == 1 else [BEFORE, *(BETWEEN[i % len(BETWEEN)] for i in range(count - 2)), AFTER]
+
+
+def _detail(painted: Colouring | None) -> float:
+    """A length that should be seen in a section."""
+    if painted is None or not painted.is_length:
+        return 0.0
+    known = np.concatenate(list(painted.values.values()))
+    return float(np.nanmedian(known)) if np.isfinite(known).any() else 0.0
+
+
+def _caption(cloud: PointCloud, values: NDArray[np.float64]) -> str:
+    known = values[np.isfinite(values)]
     if len(known) == 0:
-        return "no point is finite in both clouds"
+        return "no point has a value"
     half, most = np.percentile(known, [50, 99])
-    words = f"half of the points moved more than {half:.3g} {unit}, one in a hundred more than {most:.3g}"
-    return words + (f"; {dropped:,} points dropped" if dropped > 0 else "")
+    without = int((cloud.finite & ~np.isfinite(values)).sum())
+    return f"half above {half:.3g}, 1 % above {most:.3g}" + (f"; {without:,} without a value" if without else "")
 
 
 def _tinted(cloud: PointCloud, section: Section) -> NDArray[np.float64]:
@@ -183,6 +322,20 @@ def _tinted(cloud: PointCloud, section: Section) -> NDArray[np.float64]:
     tinted = np.tile(CLAY, (len(cloud), 1)) if colors is None else rgb(colors)
     tinted[section.contains(cloud.points)] = GOLD
     return tinted
+
+
+def coloured_view(
+    cloud: PointCloud, painted: Colouring, name: str, camera: Camera, point_size: float | None = None
+) -> NDArray[np.uint8]:
+    """(height, width, 3): the points of a cloud that have a value, in its colour."""
+    known = np.isfinite(painted.values[name])
+    colours = painted.colours(name)[known]
+    return render_points(cloud.points[known], colours, camera=camera, point_size=point_size, shaded=False)
+
+
+def _picture(axes: "Axes", pixels: NDArray[np.uint8]) -> None:
+    axes.imshow(pixels)
+    axes.set_axis_off()
 
 
 def _ring(axes: "Axes", section: Section, camera: Camera) -> None:
@@ -195,48 +348,7 @@ def _ring(axes: "Axes", section: Section, camera: Camera) -> None:
         axes.add_patch(Circle((x, y), max(across, 12.0), fill=False, color=INK, linewidth=1.6))
 
 
-def _draw_section(axes: "Axes", section: Section, cloud: PointCloud, name: str, colour: str, unit: str) -> None:
+def _scatter(axes: "Axes", section: Section, cloud: PointCloud, colour: str) -> None:
     cut = section.flat(cloud.points[section.contains(cloud.points)])
     dot = float(np.clip(6000 / max(len(cut), 1), 1.5, 16.0))
     axes.scatter(cut[:, 0], cut[:, 1], s=dot, color=colour, linewidths=0)
-    axes.set(xlim=(-section.width / 2, section.width / 2), ylim=(-section.width / 2, section.width / 2))
-    axes.set_aspect("equal", adjustable="box")
-    axes.set_title(name, fontsize=14, fontweight="bold", color=colour, loc="left")
-    axes.set_xlabel(f"{unit}; the golden strip above, {section.thickness:.2g} thick", color=FAINT)
-    axes.tick_params(colors=FAINT)
-    axes.locator_params(nbins=5)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _draw_map(figure: "Figure", after: PointCloud, moved: NDArray[np.float64], unit: str) -> None:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    known = moved[np.isfinite(moved)]
-    top = float(np.percentile(known, 99)) if len(known) else 0.0
-    scale = ScalarMappable(Normalize(0.0, top or 1.0), colormaps["viridis"])
-    colours: NDArray[Any] = scale.to_rgba(np.nan_to_num(moved))[:, :3]
-    axes = figure.add_axes((0.655, 0.045, 0.265, 0.34))
-    camera = Camera.facing(after.points, *MAP)
-    axes.imshow(render_points(after.points, colours, camera=camera, shaded=False))
-    axes.set_axis_off()
-    axes.set_title("how far each point moved", fontsize=14, fontweight="bold", color=INK, loc="left")
-    bar = figure.colorbar(scale, cax=figure.add_axes((0.93, 0.075, 0.012, 0.27)), extend="max" if top else "neither")
-    bar.set_label(unit, color=FAINT)
-    bar.ax.tick_params(colors=FAINT)
-    bar.outline.set_visible(False)
-
-
-def _write(figure: "Figure", path: Path) -> None:
-    """Write beside the target first, so that a reader never sees half a picture."""
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(6)}.png")
-    try:
-        figure.savefig(temporary, format="png")
-        temporary.replace(target)
-    except OSError as error:
-        remedy = "choose an existing folder you may write to, with space left"
-        raise OutputError(f"cannot write {path}: {error.strerror}; {remedy}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,7 +132,7 @@ class TestOutput:
         def full(*_, **__):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("pcdenoise.viewer.sheet._composed", lambda *_: SimpleNamespace(savefig=full))
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
         result = cli("denoise", scan, "--passes", "0", "--render", folder / "a.png")
         assert result.code == 4
         assert {path.name for path in folder.iterdir()} == {"scan.ply", "scan_denoised.ply"}
@@ -237,7 +236,6 @@ class TestMemory:
             script="""
 import resource
 from pathlib import Path
-from types import SimpleNamespace
 import numpy as np
 from pcdenoise.api import denoise_with_report, load_model
 from pcdenoise.cloud import PointCloud
@@ -269,7 +267,6 @@ class TestInterrupted:
         script = """
 import os, sys, time
 from pathlib import Path
-from types import SimpleNamespace
 from pcdenoise.cli.main import main
 
 def slow(_):
