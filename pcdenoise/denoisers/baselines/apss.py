@@ -6,13 +6,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import Baseline
 from pcdenoise.denoisers.baselines.oriented import oriented_normals
 from pcdenoise.denoisers.baselines.projection_steps import project
+from pcdenoise.denoisers.baselines.tuned import TunedMethod
 
 
 @dataclass(frozen=True)
-class Apss(Baseline):
+class Apss(TunedMethod):
     """Algebraic point set surfaces: the surface is where the spheres fitted to points and normals pass.
 
     About the moving point as origin, the sphere `u_0 + u . x + u_4 x . x = 0` whose gradient fits the normals n_i is,
@@ -47,14 +47,14 @@ class Apss(Baseline):
     steps: int = 3
 
     def check(self) -> None:
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         self._require_whole("neighbours", 6)
         self._require_whole("plane", 3)
         self._require(0 <= self.roundness <= 1, "roundness", self.roundness, "a number from 0 to 1")
         self._require_whole("steps")
 
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         normals = oriented_normals(points, self.plane)
 
         def to_sphere(
@@ -71,6 +71,7 @@ class Apss(Baseline):
             # t u lies on the sphere: u_0 + t |u|^2 + t^2 u_4 |u|^2 = 0; without a root, the plane
             length = (u * u).sum(axis=1)
             root = np.sqrt(np.maximum(length**2 - 4 * u4 * length * u0, 0.0))
-            return -2 * (u0 / (length + root))[:, None] * u
+            displacement: NDArray[np.float64] = -2 * (u0 / (length + root))[:, None] * u
+            return displacement
 
         return project(points, self.neighbours, self.steps, to_sphere)

@@ -6,13 +6,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import Baseline
 from pcdenoise.denoisers.baselines.cgal import coordinates, point_set, processing
 from pcdenoise.denoisers.baselines.oriented import oriented_normals
+from pcdenoise.denoisers.baselines.tuned import TunedMethod
 
 
 @dataclass(frozen=True)
-class Bilateral(Baseline):
+class Bilateral(TunedMethod):
     """Each point moves along its normal towards the planes of neighbours that face the same way.
 
         w_ij = exp(-|p_i - p_j|^2 / s^2) exp(-((1 - n_i . n_j) / (1 - cos(angle)))^2)
@@ -42,13 +42,13 @@ class Bilateral(Baseline):
     passes: int = 3
 
     def check(self) -> None:
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         self._require_whole("neighbours", 4)
         self._require_whole("passes")
         self._require(0 < self.sharpness <= 90, "sharpness", self.sharpness, "an angle above 0 and up to 90 degrees")
 
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         neighbours = min(self.neighbours, len(points) - 1)
         algorithms, smoothed = processing(), point_set(points, oriented_normals(points, neighbours))
         for _ in range(self.passes):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import library
+from pcdenoise.denoisers.baselines.local import library
 
 
 def processing() -> Any:

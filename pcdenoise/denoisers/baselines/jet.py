@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import Baseline
 from pcdenoise.denoisers.baselines.cgal import coordinates, point_set, processing
+from pcdenoise.denoisers.baselines.tuned import TunedMethod
 
 
 @dataclass(frozen=True)
-class Jet(Baseline):
+class Jet(TunedMethod):
     """Each point moves onto a polynomial height field fitted to its neighbours.
 
     In the principal axes (u, v, z) of the neighbours, `z = sum_(i + j <= d) a_ij u^i v^j` is fitted by least squares;
@@ -37,13 +37,13 @@ class Jet(Baseline):
     passes: int = 1
 
     def check(self) -> None:
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         self._require_whole("neighbours", 6)
         self._require_whole("passes")
         self._require(self.degree in (1, 2, 3, 4), "degree", self.degree, "1, 2, 3 or 4")
 
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         algorithms, smoothed = processing(), point_set(points)
         for _ in range(self.passes):
             algorithms.jet_smooth_point_set(smoothed, min(self.neighbours, len(points)), 0.0, self.degree, self.degree)

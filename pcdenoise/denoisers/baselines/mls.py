@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import Baseline
 from pcdenoise.denoisers.baselines.projection_steps import project
+from pcdenoise.denoisers.baselines.tuned import TunedMethod
 
 
 @dataclass(frozen=True)
-class Mls(Baseline):
+class Mls(TunedMethod):
     """Moving least squares: each point goes to the polynomial fitted, with weights, to the cloud around it.
 
     The plane of least weighted variance gives axes (u, v, z) about the moving point; the weighted least squares fit
@@ -35,13 +35,13 @@ class Mls(Baseline):
     steps: int = 2
 
     def check(self) -> None:
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         self._require_whole("neighbours", 10)
         self._require(self.degree in (1, 2), "degree", self.degree, "1 or 2")
         self._require_whole("steps")
 
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `Baseline`."""
+        """See `TunedMethod`."""
 
         def to_polynomial(
             offsets: NDArray[np.float64],
@@ -58,6 +58,7 @@ class Mls(Baseline):
             # points on a line have no quadric: the ridge takes the flattest
             normal_matrix = weighted @ terms + 1e-9 * np.eye(len(powers))
             height = np.linalg.solve(normal_matrix, weighted @ z[..., None])[:, 0, 0]
-            return height[:, None] * axes[:, :, 0]
+            displacement: NDArray[np.float64] = height[:, None] * axes[:, :, 0]
+            return displacement
 
         return project(points, self.neighbours, self.steps, to_polynomial)

@@ -6,12 +6,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import Baseline, library
+from pcdenoise.denoisers.baselines.local import library
 from pcdenoise.denoisers.baselines.oriented import oriented_normals
+from pcdenoise.denoisers.baselines.tuned import TunedMethod
 
 
 @dataclass(frozen=True)
-class Rimls(Baseline):
+class Rimls(TunedMethod):
     """Robust implicit moving least squares: neighbours whose normals or distances do not fit lose their weight.
 
         f(x) = sum_i w_i n_i . (x - p_i) / sum_i w_i,
@@ -39,13 +40,13 @@ class Rimls(Baseline):
     sharpness: float = 0.75
 
     def check(self) -> None:
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         self._require_positive("scale")
         self._require_whole("plane", 3)
         self._require_positive("sharpness")
 
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         meshlab = library("pymeshlab")
         normals = oriented_normals(points, self.plane)
         layers = meshlab.MeshSet()

@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.denoisers.baselines.baseline import Baseline
 from pcdenoise.denoisers.baselines.cgal import coordinates, point_set, processing
+from pcdenoise.denoisers.baselines.tuned import TunedMethod
 
 
 @dataclass(frozen=True)
-class Wlop(Baseline):
+class Wlop(TunedMethod):
     """Weighted locally optimal projection: local medians of the cloud, spread evenly.
 
         x_i <- sum_j p_j a_ij / sum_j a_ij + mu sum_k (x_i - x_k) b_ik / sum_k b_ik
@@ -40,13 +40,13 @@ class Wlop(Baseline):
     even: bool = False
 
     def check(self) -> None:
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         self._require_positive("radius")
         self._require_whole("steps")
         self._require(isinstance(self.even, bool), "even", self.even, "true or false")
 
     def smooth(self, points: NDArray[np.float64], noise: float) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `Baseline`."""
+        """See `TunedMethod`."""
         algorithms, given, ended = processing(), point_set(points), point_set(points[:0])
         algorithms.wlop_simplify_and_regularize_point_set(
             given, ended, 100.0, float(self.radius), self.steps, self.even
