@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.geometry.farthest_point import farthest_point_sampling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
@@ -40,6 +41,8 @@ class PatchwiseDenoiser:
         patch: points per patch.
         overlap: patches per point, at least.
         batch: patches that the network sees at a time; memory grows with it, the result does not change.
+        relaxation: see `LearnedDenoiser`. The authors' merge of overlapping patches by farthest-point sampling spreads
+            points evenly too.
     """
 
     model: LuoHu
@@ -50,6 +53,7 @@ class PatchwiseDenoiser:
     patch: int = 1000
     overlap: float = 3.0
     batch: int = 16
+    relaxation: float = 0.75
 
     @property
     def neighbours(self) -> int:
@@ -73,7 +77,7 @@ class PatchwiseDenoiser:
             passes: how many, at most `self.passes`.
             progress: told the share of the work that is done.
             seed: of what the sampler draws.
-            iterate: given the positions after each step of the sampler.
+            iterate: given the positions after each step of the sampler, and after the spreading.
         """
         generator, level = torch.Generator().manual_seed(seed), torch.from_numpy(sigma)[:, None]
         steps, done = passes * (self.sampler.evaluations + 1), 0
@@ -87,6 +91,9 @@ class PatchwiseDenoiser:
             moved = reached.numpy()
             # A point whose answer is not a number keeps its place.
             points = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
+        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
+            points = relax_tangentially(points, self.relaxation * sigma)
+            iterate(points)
         progress(1.0)
         return points
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from pcdenoise.denoisers.patchwise import EnsembleField, Patches, PatchwiseDenoiser
+from pcdenoise.geometry.neighbours import knn
 from pcdenoise.networks.compat.luo_hu import LuoHu
 from pcdenoise.samplers.ascent import Ascent
 
@@ -28,7 +29,7 @@ def cloud():
 
 
 def run(model, cloud, **options):
-    options = {"patch": 300, "sampler": Ascent(steps=5, step=0.2, decay=0.95), **options}
+    options = {"patch": 300, "sampler": Ascent(steps=5, step=0.2, decay=0.95), "relaxation": 0.0, **options}
     return PatchwiseDenoiser(model, **options)(cloud, np.full(len(cloud), 0.5), 1)
 
 
@@ -82,7 +83,7 @@ def test_where_the_cloud_lies_does_not_matter(model, cloud):
 
 def test_passes_are_repetitions(model, cloud):
     sigma = np.full(len(cloud), 0.5)
-    denoiser = PatchwiseDenoiser(model, sampler=Ascent(steps=2, step=0.2), passes=2, patch=300)
+    denoiser = PatchwiseDenoiser(model, sampler=Ascent(steps=2, step=0.2), passes=2, patch=300, relaxation=0.0)
     once = denoiser(cloud, sigma, 1)
     np.testing.assert_array_equal(denoiser(cloud, sigma, 2), denoiser(once, sigma, 1))
 
@@ -93,8 +94,15 @@ def test_progress_and_iterates(model, cloud):
     result = denoiser(cloud, np.full(len(cloud), 0.5), 1, told.append, iterate=iterates.append)
     assert told == sorted(told)
     assert told[-1] == 1.0
-    assert len(iterates) == 3
+    assert len(iterates) == 4  # the steps, and the spreading
     np.testing.assert_array_equal(iterates[-1], result)
+
+
+def test_points_are_spread_evenly_at_the_end(model, cloud):
+    plain, spread = run(model, cloud), run(model, cloud, relaxation=0.75)
+    nearest = [knn(points, 2)[0][:, 1] for points in (plain, spread)]
+    assert np.std(nearest[1]) < 0.8 * np.std(nearest[0])
+    assert np.linalg.norm(spread - plain, axis=1).max() <= 0.75 * 0.5 + 1e-9
 
 
 class Offset(nn.Module):
