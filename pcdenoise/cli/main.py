@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from pcdenoise import __version__
-from pcdenoise.cli import check, denoise, evaluate, import_, info, noise, train
+from pcdenoise.cli import check, denoise, evaluate, import_, info, noise, train, view
 from pcdenoise.errors import OutOfMemoryError, OutputError, PcdenoiseError, UsageError
 
 COMMANDS = {
@@ -18,6 +18,7 @@ COMMANDS = {
     "eval": evaluate,
     "info": info,
     "check": check,
+    "view": view,
     "train": train,
     "noise": noise,
     "import": import_,

@@ -31,6 +31,7 @@ WIDTHS = {1: 900, 2: 800, 3: 640, 4: 520}  # pixels of a column, by their number
 ASPECT = 0.75  # height of a picture / width
 EDGE, TITLE, HEADING, GAP, CAPTION, INDENT, AXIS = 40, 90, 50, 24, 50, 60, 90  # pixels around what is drawn
 BINS = 60
+OVERHANG = 0.04  # length of the ends of a colour bar / the bar between them
 
 
 def comparison_sheet(
@@ -193,7 +194,7 @@ class _Sheet:
         elif column.cloud is not None and column.name in self.painted.values:
             _picture(self.axes(left, top), coloured_view(column.cloud, self.painted, column.name, self.camera, size))
             values = self.painted.values[column.name]
-            self.text(left, top + height + CAPTION / 3, _caption(column.cloud, values), fontsize=12, color=FAINT)
+            self.text(left, top + height + CAPTION / 3, self._caption(column.cloud, values), fontsize=12, color=FAINT)
 
     def _point_size(self, cloud: PointCloud) -> float:
         return float(np.clip(self.density / np.sqrt(cloud.finite.sum()), 1.0, 24.0))
@@ -205,6 +206,17 @@ class _Sheet:
         words += f", {lost:,} without coordinates" if lost else ""
         self.text(left, middle, column.name, fontsize=17, fontweight="bold", color=column.ink)
         self.text(left + self.camera.width, middle, words, fontsize=12, color=FAINT, ha="right")
+
+    def _caption(self, cloud: PointCloud, values: NDArray[np.float64]) -> str:
+        assert self.painted is not None
+        known = values[np.isfinite(values)]
+        if len(known) == 0:
+            return "no point has a value"
+        half, most = np.percentile(known, [50, 99])
+        without = int((cloud.finite & ~np.isfinite(values)).sum())
+        unit = f" {self.unit}" if self.painted.is_length else ""
+        lost = f"; {without:,} points without a value" if without else ""
+        return f"half above {half:.3g}, 1 % above {most:.3g}{unit}{lost}"
 
     def _draw_section(self, axes: "Axes", column: _Column) -> None:
         assert column.cloud is not None
@@ -237,16 +249,11 @@ class _Sheet:
         axes.locator_params(axis="y", nbins=4)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="upper right", fontsize=12)
-        bar = self.figure.colorbar(
-            self.painted.scale,
-            cax=self._axes(left + INDENT, top + 0.64 * height, width, 0.05 * height),
-            orientation="horizontal",
-            extend="max" if self.painted.is_length else "both",
-        )
-        bar.set_label(self.painted.label, color=INK, fontsize=13)
-        bar.ax.tick_params(colors=FAINT)
-        bar.ax.locator_params(nbins=5)
-        bar.outline.set_visible(False)
+        # the ends for values beyond the scale hang over, so that the bar lies under the histogram
+        over = OVERHANG * width
+        start, end = (0.0 if self.painted.is_length else over), over
+        cax = self._axes(left + INDENT - start, top + 0.64 * height, start + width + end, 0.05 * height)
+        draw_colour_bar(cax, self.painted)
 
 
 def _composed(
@@ -268,11 +275,12 @@ def _composed(
         free = next((i for i, column in enumerate(columns) if column.name not in painted.values), len(columns))
         columns[free : free + 1] = [replace(c, legend=True) for c in columns[free : free + 1] or [_Column()]]
 
-    wide = min(len(columns), COLUMNS)
+    rows = -(-len(columns) // COLUMNS)
+    wide = -(-len(columns) // rows)
     width, height = WIDTHS[wide], round(ASPECT * WIDTHS[wide])
     block = HEADING + height + (GAP + height + CAPTION if painted else GAP) + height + AXIS
     top = TITLE if title else EDGE
-    size = 2 * EDGE + wide * width + (wide - 1) * GAP, top + -(-len(columns) // wide) * block
+    size = 2 * EDGE + wide * width + (wide - 1) * GAP, top + rows * block
 
     model = list(clouds.values())[-1] if reference is None else reference
     points = model.points[model.finite]
@@ -295,6 +303,22 @@ def _composed(
     return sheet.figure
 
 
+def draw_colour_bar(axes: "Axes", painted: Colouring) -> None:
+    """A horizontal colour bar that fills the axes, with what its colours mean."""
+    assert axes.figure is not None
+    bar = axes.figure.colorbar(
+        painted.scale,
+        cax=axes,
+        orientation="horizontal",
+        extend="max" if painted.is_length else "both",
+        extendfrac=OVERHANG,
+    )
+    bar.set_label(painted.label, color=INK, fontsize=13)
+    bar.ax.tick_params(colors=FAINT)
+    bar.ax.locator_params(nbins=5)
+    bar.outline.set_visible(False)
+
+
 def _inks(count: int) -> list[str]:
     return [AFTER] if count == 1 else [BEFORE, *(BETWEEN[i % len(BETWEEN)] for i in range(count - 2)), AFTER]
 
@@ -305,15 +329,6 @@ def _detail(painted: Colouring | None) -> float:
         return 0.0
     known = np.concatenate(list(painted.values.values()))
     return float(np.nanmedian(known)) if np.isfinite(known).any() else 0.0
-
-
-def _caption(cloud: PointCloud, values: NDArray[np.float64]) -> str:
-    known = values[np.isfinite(values)]
-    if len(known) == 0:
-        return "no point has a value"
-    half, most = np.percentile(known, [50, 99])
-    without = int((cloud.finite & ~np.isfinite(values)).sum())
-    return f"half above {half:.3g}, 1 % above {most:.3g}" + (f"; {without:,} without a value" if without else "")
 
 
 def _tinted(cloud: PointCloud, section: Section) -> NDArray[np.float64]:
