@@ -1,6 +1,7 @@
 """Clean a point cloud: same points, same order, every attribute kept.
 
-Overrides are values of conf/denoise.yaml, for instance `rotations=8` or `tile=50000`.
+Overrides are values of conf/denoise.yaml, for instance `rotations=8` or `tile=50000`. `--method` takes a classical
+denoiser in place of a network; its values are those of its file in conf/method/, for instance `method.neighbours=32`.
 """
 
 import argparse
@@ -8,9 +9,14 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pcdenoise.denoisers.method import MethodMover
 
 AFTER_INTERRUPT = "no file is half written"
+OF_NETWORKS = ("model", "device", "sampler", "tile", "relaxation", "ensemble")
+OF_METHODS = "method."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration values")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="default: INPUT_denoised.EXT")
     parser.add_argument("--model", metavar="NAME|PATH", help="weights: a name that comes with the package or a file")
+    parser.add_argument("--method", metavar="NAME", help="a file in conf/method/ instead of a network, such as jet")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where the network runs")
     parser.add_argument("--passes", metavar="auto|N", help="network passes; auto goes by the estimated noise")
     parser.add_argument("--strength", type=float, metavar="X", help="factor of the displacement, 0 to 2 (default 1)")
@@ -37,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.io import FORMATS, check_target, read, write
     from pcdenoise.viewer.figure import check_picture
 
-    words = overrides(options.overrides)
+    given = overrides(options.overrides)
+    words = [word for word in given if not word.startswith(OF_METHODS)]
     config = compose("denoise", words)
     flags = {key: getattr(options, key) for key in ("model", "device", "passes", "strength", "max_move", "seed")}
     config |= {key: value for key, value in flags.items() if value is not None}
@@ -45,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
     passes = _passes(config["passes"])
     # Unless the words speak of the sampler, it is the one that the weights were validated with.
     sampler = instantiate(config["sampler"]) if any(word.startswith("sampler") for word in words) else None
+    method = _method(options, [word.removeprefix(OF_METHODS) for word in given if word.startswith(OF_METHODS)], words)
     # Everything that can be refused is refused before the work.
     if not options.input.is_file() or options.input.suffix.lower() not in FORMATS:
         read(options.input)  # says what is wrong with it
@@ -58,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.cli.progress import progress_bar
 
     engine = {key: config[key] for key in ("tile", "relaxation", "ensemble")}
-    denoiser = load_model(config["model"], config["device"], sampler, **engine)
+    denoiser = method or load_model(config["model"], config["device"], sampler, **engine)
     with progress_bar("denoising", quiet=options.quiet) as advance:
         result, report = denoise_with_report(
             cloud,
@@ -69,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
             rotations=config["rotations"],
             seed=config["seed"],
             progress=advance,
-            model_name=str(config["model"]),
+            model_name=options.method or str(config["model"]),
         )
     if report.note:
         warnings.warn(report.note, stacklevel=2)
@@ -82,6 +91,30 @@ def run(options: argparse.Namespace) -> None:
         comparison_sheet({"before": cloud, "after": result}, options.render, title=title)
     if not options.quiet:
         print(_summary(vars(report), output, as_json=options.json))
+
+
+def _method(options: argparse.Namespace, values: list[str], others: list[str]) -> "MethodMover | None":
+    """The method that is asked for, with its values."""
+    from pcdenoise.errors import UsageError
+
+    if options.method is None:
+        if values:
+            raise UsageError(f"{OF_METHODS}{values[0]} is a value of a method; say which one: --method NAME")
+        return None
+    flags = [f"--{name}" for name in ("model", "device") if getattr(options, name) is not None]
+    words = [word for word in others if word.split("=")[0].split(".")[0] in OF_NETWORKS]
+    if flags or words:
+        raise UsageError(f"{(flags + words)[0]} is for networks and {options.method} is none; leave out one of the two")
+    from pcdenoise.denoisers.catalogue import denoising_method
+    from pcdenoise.denoisers.method import MethodMover
+
+    method = denoising_method(options.method, values)
+    if method.needs:
+        raise UsageError(
+            f"the method {options.method!r} needs the true {', '.join(sorted(method.needs))}, which a cloud to "
+            "clean has not; take another, oracles are for benchmarks"
+        )
+    return MethodMover(method)
 
 
 def _passes(value: str | int) -> str | int:

@@ -16,11 +16,8 @@ from pcdenoise.networks.score_network import ScoreNetwork
 from pcdenoise.score import Sampler, ScoreField
 
 
-class Engine(Protocol):
+class Mover(Protocol):
     """What moves the points of a cloud, see `LearnedDenoiser`."""
-
-    @property
-    def model(self) -> ScoreNetwork: ...
 
     @property
     def device(self) -> torch.device: ...
@@ -40,6 +37,13 @@ class Engine(Protocol):
         seed: int = ...,
         iterate: Callable[[NDArray[np.float64]], None] = ...,
     ) -> NDArray[np.float64]: ...
+
+
+class Engine(Mover, Protocol):
+    """A network that moves the points of a cloud along its score field."""
+
+    @property
+    def model(self) -> ScoreNetwork: ...
 
     def field(self, noisy: Tensor, sigma: Tensor) -> ScoreField: ...
 

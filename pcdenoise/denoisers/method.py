@@ -1,8 +1,11 @@
 """What every denoiser of the benchmark answers to, learned or classical."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pcdenoise.cloud import Mesh
@@ -31,3 +34,43 @@ class Method(Protocol):
             seed: of what the method draws.
         """
         ...
+
+
+@dataclass(frozen=True)
+class MethodMover:
+    """A method, blind, in the place of a network: what `denoise_with_report` asks of either.
+
+    What it moves is not held back: a method that removes outliers moves them far.
+    """
+
+    method: Method
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return torch.device("cpu")
+
+    @property
+    def passes(self) -> int:
+        """Of a network; a method counts as one."""
+        return 1
+
+    @property
+    def neighbours(self) -> int:
+        """A cloud needs more points than that."""
+        return int(getattr(self.method, "least", 1)) - 1
+
+    def __call__(
+        self,
+        points: NDArray[np.float64],
+        sigma: NDArray[np.float64],  # noqa: ARG002 - what networks are told of is less than the estimate
+        passes: int,  # noqa: ARG002 - one
+        progress: Callable[[float], None] = lambda done: None,
+        seed: int = 0,
+        iterate: Callable[[NDArray[np.float64]], None] = lambda x: None,
+    ) -> NDArray[np.float64]:
+        """Denoised positions, see `LearnedDenoiser`."""
+        moved = self.method(points, seed=seed)
+        iterate(moved)
+        progress(1.0)
+        return moved

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdenoise.cloud import PointCloud
-from pcdenoise.denoisers.engine import Engine
+from pcdenoise.denoisers.engine import Mover
 from pcdenoise.denoisers.learned import part, told_sigma
+from pcdenoise.denoisers.method import MethodMover
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.noise import estimate_noise
@@ -57,7 +58,7 @@ class Report:
 
 def denoise_with_report(
     cloud: PointCloud,
-    denoiser: Engine,
+    denoiser: Mover,
     *,
     passes: str | int = "auto",
     strength: float = 1.0,
@@ -71,7 +72,7 @@ def denoise_with_report(
 
     Args:
         cloud: any unit; rows with NaN or infinity stay where they are.
-        denoiser: from `load_model`.
+        denoiser: from `load_model`, or a `MethodMover`.
         passes: `auto` (by the blind noise estimate; a clean cloud gets none) or a number from 0.
         strength: factor of the displacement, from 0 to 2.
         max_move: the largest displacement, in the cloud's unit.
@@ -107,7 +108,7 @@ def denoise_with_report(
     if len(distinct) <= denoiser.neighbours:
         count = 0
         note = (
-            f"the cloud has {len(distinct)} distinct points and the network looks at {denoiser.neighbours} neighbours; "
+            f"the cloud has {len(distinct)} distinct points and {denoiser.neighbours} neighbours of each count; "
             "it is returned unchanged: give a denser cloud"
         )
     elif passes == "auto" and count == 0:
@@ -116,11 +117,11 @@ def denoise_with_report(
     if count and strength:
         sigma = told_sigma(level, len(local))
         move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress) - local)
-        limit = (
-            REACH * sigma[:, None] if max_move is None else np.minimum(REACH * sigma[:, None], max_move / frame.scale)
-        )
+        limit = np.full_like(sigma, np.inf) if isinstance(denoiser, MethodMover) else REACH * sigma
+        if max_move is not None:
+            limit = np.minimum(limit, max_move / frame.scale)
         length = np.linalg.norm(move, axis=1, keepdims=True)
-        moved = local + move * np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
+        moved = local + move * np.minimum(1.0, limit[:, None] / np.maximum(length, np.finfo(float).tiny))
         after = estimate_noise(moved)
     points = cloud.points.copy()
     # Adding the displacement leaves a point that did not move exactly where it was.
@@ -143,13 +144,13 @@ def denoise_with_report(
     return cloud.with_points(points), report
 
 
-def passes_for(level: float, denoiser: Engine) -> int:
+def passes_for(level: float, denoiser: Mover) -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
     return 0 if level < CLEAN else denoiser.passes
 
 
 def _average(
-    denoiser: Engine,
+    denoiser: Mover,
     points: NDArray[np.float64],
     sigma: NDArray[np.float64],
     passes: int,
