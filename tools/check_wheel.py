@@ -17,7 +17,7 @@ def expected_files() -> set[str]:
     """What the source tree holds and the wheel must hold too, named as in the wheel."""
     sources = [(path, path.relative_to(ROOT)) for path in (ROOT / "pcdenoise").rglob("*")]
     sources += [(path, Path("pcdenoise") / path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*")]
-    kept = {".py", ".yaml", ".safetensors", ".json", ".typed"}
+    kept = {".py", ".yaml", ".safetensors", ".json", ".csv", ".typed"}
     return {name.as_posix() for path, name in sources if path.is_file() and path.suffix in kept}
 
 

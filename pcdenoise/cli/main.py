@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from pcdenoise import __version__
-from pcdenoise.cli import check, denoise, evaluate, import_, info, noise, train, view
+from pcdenoise.cli import bench, check, denoise, evaluate, import_, info, noise, train, view
 from pcdenoise.errors import OutOfMemoryError, OutputError, PcdenoiseError, UsageError
 
 COMMANDS = {
@@ -19,6 +19,7 @@ COMMANDS = {
     "info": info,
     "check": check,
     "view": view,
+    "bench": bench,
     "train": train,
     "noise": noise,
     "import": import_,
