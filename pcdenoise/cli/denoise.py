@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-move", type=float, metavar="LENGTH", help="nothing moves further, in the cloud's unit")
     parser.add_argument("--seed", type=int, metavar="N", help="of the orientations that rotations=N averages over")
     parser.add_argument("--render", type=Path, metavar="PNG", help="also make a before/after picture")
+    parser.add_argument("--animate", type=Path, metavar="GIF|MP4", help="also show the steps, one after the other")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs, even the input itself")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
@@ -41,7 +42,9 @@ def run(options: argparse.Namespace) -> None:
     """Read, denoise, write, report."""
     from pcdenoise.cli.main import overrides
     from pcdenoise.config import compose, instantiate
+    from pcdenoise.errors import UsageError
     from pcdenoise.io import FORMATS, check_target, read, write
+    from pcdenoise.viewer.animation import Trajectory, check_animation, write_animation
     from pcdenoise.viewer.figure import check_picture
 
     given = overrides(options.overrides)
@@ -61,7 +64,12 @@ def run(options: argparse.Namespace) -> None:
     check_target(output, overwrite=options.overwrite)
     if options.render is not None:
         check_picture(options.render, overwrite=options.overwrite)
+    if options.animate is not None:
+        check_animation(options.animate, overwrite=options.overwrite)
+        if config["rotations"] > 1:
+            raise UsageError("the average of several orientations has no steps; leave out rotations or --animate")
     cloud = read(options.input)
+    trajectory = None if options.animate is None else Trajectory(cloud)
 
     from pcdenoise.api import denoise_with_report, load_model
     from pcdenoise.cli.progress import progress_bar
@@ -78,6 +86,7 @@ def run(options: argparse.Namespace) -> None:
             rotations=config["rotations"],
             seed=config["seed"],
             progress=advance,
+            iterate=None if trajectory is None else trajectory.add,
             model_name=options.method or str(config["model"]),
         )
     if report.note:
@@ -89,6 +98,9 @@ def run(options: argparse.Namespace) -> None:
         noise = f"estimated noise {report.noise_before:.3g} → {report.noise_after:.3g}"
         title = f"{options.input.name}: {report.points:,} points, {noise}"
         comparison_sheet({"before": cloud, "after": result}, options.render, title=title)
+    if trajectory is not None:
+        trajectory.add(result.points)
+        write_animation(trajectory, options.animate, title=f"{options.input.name}: {report.points:,} points")
     if not options.quiet:
         print(_summary(vars(report), output, as_json=options.json))
 

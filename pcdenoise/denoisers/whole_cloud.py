@@ -66,6 +66,7 @@ def denoise_with_report(
     rotations: int = 1,
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
+    iterate: Callable[[NDArray[np.float64]], None] | None = None,
     model_name: str = "",
 ) -> tuple[PointCloud, Report]:
     """Clean a cloud and say what was done.
@@ -79,6 +80,8 @@ def denoise_with_report(
         rotations: average over so many random orientations of the cloud; 1 takes it as it lies.
         seed: of the orientations and of what the sampler draws.
         progress: told the share of the work that is done.
+        iterate: given the positions (n, 3) after each step of the sampler, in the cloud's unit, before strength and
+            max_move; one orientation after the other where several are averaged.
         model_name: for the report.
 
     Raises:
@@ -113,19 +116,28 @@ def denoise_with_report(
         )
     elif passes == "auto" and count == 0:
         note = "no noise was found; the cloud is returned unchanged: force a pass with passes=1"
+
+    def in_world(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Adding the displacement leaves a point that did not move exactly where it was.
+        points = cloud.points.copy()
+        points[finite] += (frame.scale * (x - local))[inverse]
+        return points
+
+    def step(x: NDArray[np.float64]) -> None:
+        if iterate is not None:
+            iterate(in_world(x))
+
     moved, after = local, level
     if count and strength:
         sigma = told_sigma(level, len(local))
-        move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress) - local)
+        move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress, step) - local)
         limit = np.full_like(sigma, np.inf) if isinstance(denoiser, MethodMover) else REACH * sigma
         if max_move is not None:
             limit = np.minimum(limit, max_move / frame.scale)
         length = np.linalg.norm(move, axis=1, keepdims=True)
         moved = local + move * np.minimum(1.0, limit[:, None] / np.maximum(length, np.finfo(float).tiny))
         after = estimate_noise(moved)
-    points = cloud.points.copy()
-    # Adding the displacement leaves a point that did not move exactly where it was.
-    points[finite] += (frame.scale * (moved - local))[inverse]
+    points = in_world(moved)
     distances = np.linalg.norm(points[finite] - cloud.points[finite], axis=1)
     report = Report(
         points=len(cloud),
@@ -157,15 +169,21 @@ def _average(
     rotations: int,
     seed: int,
     progress: Callable[[float], None],
+    step: Callable[[NDArray[np.float64]], None],
 ) -> NDArray[np.float64]:
     """Denoised positions, averaged over orientations of the cloud."""
     if rotations == 1:
-        return denoiser(points, sigma, passes, progress, seed)
+        return denoiser(points, sigma, passes, progress, seed, step)
     rng = np.random.default_rng(seed)
     total = np.zeros_like(points)
     for r in range(rotations):
         turn = random_rotation(rng)
-        total += denoiser(points @ turn, sigma, passes, partial(part, progress, r, rotations), seed + r) @ turn.T
+
+        def turned_back(x: NDArray[np.float64], turn: NDArray[np.float64] = turn) -> None:
+            step(x @ turn.T)
+
+        advance = partial(part, progress, r, rotations)
+        total += denoiser(points @ turn, sigma, passes, advance, seed + r, turned_back) @ turn.T
     return total / rotations
 
 

@@ -53,7 +53,9 @@ class Colouring:
 
     def colours(self, name: str) -> NDArray[np.float64]:
         """(n, 3) in 0 to 1 for the points of a cloud; any for those without a value."""
-        colours: NDArray[np.float64] = self.scale.to_rgba(np.nan_to_num(self.values[name]))[:, :3]
+        colours: NDArray[np.float64] = self.scale.to_rgba(
+            np.clip(np.nan_to_num(self.values[name]), self.low, self.high)
+        )[:, :3]
         return colours
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-# What open3d's window does by itself, on letters, digits and others; none of them may be taken.
-OPEN3D_KEYS = frozenset("RCVQHPDOL+-=NSWBIT0123456789[]") | {"ESC", "ENTER", "PRTSCN"}
 LEFT, RIGHT, UP, DOWN = "LEFT", "RIGHT", "UP", "DOWN"
 STEP, WIDER = 0.02, 1.25  # of a slice: how far it moves, in extents, and how much thicker it gets
 THINNEST, THICKEST = 0.001, 0.5  # in extents

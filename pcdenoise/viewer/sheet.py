@@ -181,9 +181,9 @@ class _Sheet:
         if column.cloud is not None:
             size = self._point_size(column.cloud)
             self._draw_heading(column, left, top + HEADING / 2)
-            tinted = _tinted(column.cloud, self.section)
+            colours = marked(column.cloud, self.section)
             axes = self.axes(left, top + HEADING)
-            _picture(axes, render_points(column.cloud.points, tinted, camera=self.camera, point_size=size))
+            _picture(axes, render_points(column.cloud.points, colours, camera=self.camera, point_size=size))
             _ring(axes, self.section, self.camera)
             self._draw_section(self.axes(left + INDENT, below), column)
         if self.painted is None:
@@ -331,12 +331,12 @@ def _detail(painted: Colouring | None) -> float:
     return float(np.nanmedian(known)) if np.isfinite(known).any() else 0.0
 
 
-def _tinted(cloud: PointCloud, section: Section) -> NDArray[np.float64]:
-    """The cloud's colours, or clay, with gold where the section is."""
+def marked(cloud: PointCloud, section: Section) -> NDArray[np.float64]:
+    """(n, 3) the cloud's colours, or clay, with gold where the section is."""
     colors = cloud.attributes.get("colors")
-    tinted = np.tile(CLAY, (len(cloud), 1)) if colors is None else rgb(colors)
-    tinted[section.contains(cloud.points)] = GOLD
-    return tinted
+    colours = np.tile(CLAY, (len(cloud), 1)) if colors is None else rgb(colors)
+    colours[section.contains(cloud.points)] = GOLD
+    return colours
 
 
 def coloured_view(
