@@ -34,3 +34,10 @@ def test_refusals() -> None:
         plane_normals(np.zeros((0, 3)))
     with pytest.raises(InputError, match="finite"):
         plane_normals(np.full((20, 3), np.nan))
+
+
+def test_normals_at_other_places_are_those_of_the_points_around_them(sphere):
+    places = 1.01 * sphere[::50]
+    cosine = np.einsum("ij,ij->i", plane_normals(sphere, queries=places), places)
+    np.testing.assert_allclose(cosine, 1.01, atol=1e-3)
+    np.testing.assert_allclose(plane_normals(sphere, queries=sphere), plane_normals(sphere), atol=1e-9)
