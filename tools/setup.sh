@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${1:-python3}
-libraries="libegl1 libgl1 libusb-1.0-0" # what open3d links to; only pictures and windows need them
+# what open3d (pictures, windows, outliers) and pymeshlab (the method rimls) link to; nothing else needs them
+libraries="libegl1 libgl1 libusb-1.0-0 libopengl0"
 
 fail() {
   echo "setup: $*" >&2
@@ -23,9 +24,12 @@ fi
 echo "setup: installing into .venv, a minute or more"
 .venv/bin/python -m pip install --disable-pip-version-check -qq -c constraints.txt -e '.[dev]'
 
-open3d_imports() { .venv/bin/python -c 'import open3d' >/dev/null 2>&1; }
+# pymeshlab has no wheel for some platforms
+libraries_load() {
+  .venv/bin/python -c 'import importlib.util, open3d; importlib.util.find_spec("pymeshlab") and __import__("pymeshlab")' >/dev/null 2>&1
+}
 
-if ! open3d_imports; then
+if ! libraries_load; then
   if command -v apt-get >/dev/null; then
     root=none
     [ "$(id -u)" -eq 0 ] && root=""
@@ -35,7 +39,7 @@ if ! open3d_imports; then
       { $root apt-get update -qq && $root apt-get install -y -qq --no-install-recommends $libraries; } >/dev/null 2>&1 || true
     fi
   fi
-  open3d_imports ||
-    echo "setup: pictures need system libraries (the rest works without); type: apt-get install $libraries"
+  libraries_load ||
+    echo "setup: pictures and the method rimls need system libraries (the rest works without); type: apt-get install $libraries"
 fi
 echo "setup: ready, $(.venv/bin/python --version) in .venv"

@@ -26,19 +26,26 @@ from pcdenoise.metrics.chamfer import chamfer_distance
 RESOLUTIONS = (10_000, 50_000)
 LEVELS = (0.01, 0.02, 0.03)
 GRIDS: dict[str, dict[str, list[float]]] = {
-    "jet": {"neighbours": [32, 64, 96, 160], "passes": [1, 2]},
+    "jet": {"neighbours": [32, 64, 128, 192]},
     "bilateral": {"neighbours": [16, 32, 64], "sharpness": [30.0, 60.0], "passes": [2, 4]},
-    "wlop": {"radius": [2.0, 3.0, 4.0, 5.0]},
-    "apss": {"neighbours": [48, 96, 160], "plane": [24, 48], "roundness": [0.0, 1.0]},
-    "rimls": {"scale": [4.0, 6.0, 8.0], "plane": [24, 48], "sharpness": [0.75, 2.0]},
-    "mls": {"neighbours": [64, 112, 160, 224], "degree": [1, 2]},
+    "wlop": {"radius": [2.5, 4.0]},
+    "apss": {"neighbours": [48, 96, 160]},
+    "rimls": {"scale": [4.0, 6.0], "sharpness": [0.75, 2.0]},
+    "mls": {"neighbours": [64, 112, 192], "degree": [2]},
     "guided": {"neighbours": [16, 32, 64], "softness": [1.0, 2.0, 4.0], "passes": [1, 2, 3]},
     "laplacian": {"neighbours": [8, 16, 32], "passes": [1, 2, 4, 8]},
-    "taubin": {"neighbours": [8, 16, 32], "pass_band": [0.1, 0.2], "passes": [2, 5, 10, 20]},
-    "glr": {"fidelity": [0.2, 0.35, 0.6], "passes": [1, 2]},
+    "taubin": {"neighbours": [16, 32], "passes": [2, 5, 10, 20]},
+    "glr": {"fidelity": [0.2, 0.35, 0.6]},
 }
 SHAPES = {10_000: 3, 50_000: 1}
-SLOW = {"wlop": {10_000: 2, 50_000: 1}, "glr": {10_000: 2, 50_000: 0}}
+FEWER = {
+    "jet": {10_000: 2, 50_000: 1},
+    "apss": {10_000: 2, 50_000: 1},
+    "rimls": {10_000: 2, 50_000: 1},
+    "mls": {10_000: 2, 50_000: 1},
+    "wlop": {10_000: 1, 50_000: 0},
+    "glr": {10_000: 1, 50_000: 0},
+}
 
 Case = list[tuple[NDArray[np.float64], NDArray[np.float64], float]]
 
@@ -80,7 +87,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the rows into conf/method/")
     arguments = parser.parse_args()
     for name in arguments.methods:
-        rows = sorted((tune(name, case) for case in cases(arguments.root, SLOW.get(name, SHAPES))), key=_noise)
+        rows = sorted((tune(name, case) for case in cases(arguments.root, FEWER.get(name, SHAPES))), key=_noise)
         text = "".join(f"  - {{{', '.join(f'{key}: {value}' for key, value in row.items())}}}\n" for row in rows)
         print(f"{name}\n{text}", flush=True)
         if arguments.write:
