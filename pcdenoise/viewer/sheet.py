@@ -31,6 +31,7 @@ WIDTHS = {1: 900, 2: 800, 3: 640, 4: 520}  # pixels of a column, by their number
 ASPECT = 0.75  # height of a picture / width
 EDGE, TITLE, HEADING, GAP, CAPTION, INDENT, AXIS = 40, 90, 50, 24, 50, 60, 90  # pixels around what is drawn
 BINS = 60
+SMALL_MARGIN = 0.08  # of a small picture, in which points are large
 OVERHANG = 0.04  # length of the ends of a colour bar / the bar between them
 
 
@@ -102,7 +103,7 @@ def thumbnail(
     """
     from matplotlib.image import imsave
 
-    camera = camera or Camera.facing(cloud.points, *size)
+    camera = camera or Camera.facing(cloud.points, *size, margin=SMALL_MARGIN)
     if values is None:
         pixels = render_points(cloud.points, cloud.attributes.get("colors"), camera=camera)
     else:
