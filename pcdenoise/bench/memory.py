@@ -1,7 +1,6 @@
 """How much memory a computation needs, as the system sees it."""
 
 import ctypes
-import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +26,6 @@ def resident_growth() -> Iterator[Growth]:
     computation takes again, does not show.
     """
     growth = Growth()
-    gc.collect()
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
     try:

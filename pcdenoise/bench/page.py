@@ -24,6 +24,7 @@ thead th { border-bottom: 2px solid #1f2933; cursor: pointer; user-select: none 
 thead th[aria-sort=ascending]::after { content: " ▲" } thead th[aria-sort=descending]::after { content: " ▼" }
 tr.block td { color: #52606d; font-style: italic; border-top: 1px solid #cbd2d9; padding-top: .5rem }
 tbody tr:not(.block):hover { background: #f1f5f9 }
+.facts td { text-align: left; white-space: normal; vertical-align: top }
 td.best { font-weight: 700 } td.lost { color: #d1495b }
 figure { display: inline-block; margin: .4rem; vertical-align: top; max-width: 17rem }
 figure img { width: 100% } figcaption { font-size: .85rem; color: #52606d; text-align: center }

@@ -19,34 +19,28 @@ INK, FAINT = "#1f2933", "#7b8794"
 COLOURS = ("#2e78b7", "#d1495b", "#2a9d62", "#e0912f", "#7a52a8", "#00a3a3", "#8c5a3c", "#d36ab0", "#5c6b7a", "#a3a300")
 MARKERS = "osD^vP*Xh<"
 COLUMNS = 3  # panels side by side
-FLOOR_STYLES = {"identity": (0, (1, 2)), "projection": (0, (5, 2)), "sampling": (0, (5, 2, 1, 2))}
+DASHES = {"identity": (1, 2), "projection": (5, 2), "sampling": (5, 2, 1, 2)}
 
 
 def error_against_time(results: Results, column: str = "chamfer") -> "Figure":
     """One panel a condition: mean seconds of a cloud, and mean error. Lost means are left out."""
+    from matplotlib.ticker import LogLocator
+
     figure, panels = _panels(len(results.conditions))
     for axes, condition in zip(panels, results.conditions, strict=True):
         for number, entrant in enumerate(e for e in results.entrants if not e.is_floor):
             seconds, error = (_mean(results, entrant.name, condition, key) for key in ("seconds", column))
             if math.isfinite(error):
                 axes.plot([seconds], [error], label=entrant.name, linestyle="none", markersize=9, **_style(number))
-        for entrant in results.entrants:
+        for entrant in (e for e in results.entrants if e.is_floor):
             error = _mean(results, entrant.name, condition, column)
-            if entrant.is_floor and math.isfinite(error):
-                axes.axhline(error, color=FAINT, linewidth=1, dashes=FLOOR_STYLES[entrant.name][1], zorder=0)
-                axes.annotate(
-                    entrant.name,
-                    (1, error),
-                    xycoords=("axes fraction", "data"),
-                    xytext=(-2, 2),
-                    textcoords="offset points",
-                    ha="right",
-                    fontsize=8,
-                    color=FAINT,
-                )
+            axes.axhline(error, label=entrant.name, **_floor_style(entrant.name))
         axes.set_xscale("log")
+        for axis_format in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            axis_format("{x:g}")
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.margins(x=0.15, y=0.1)
         axes.set_ylim(bottom=0)
-        axes.margins(x=0.15)
         _label(axes, str(condition), "seconds a cloud", _title(column))
     _legend(figure, panels)
     return figure
@@ -66,8 +60,7 @@ def error_against_noise(results: Results, column: str = "chamfer") -> "Figure | 
         for entrant in results.entrants:
             heights = [_mean(results, entrant.name, condition, column) for condition in group]
             if entrant.is_floor:
-                dashes = FLOOR_STYLES[entrant.name][1]
-                axes.plot(levels, heights, label=entrant.name, color=FAINT, linewidth=1, dashes=dashes, zorder=0)
+                axes.plot(levels, heights, label=entrant.name, **_floor_style(entrant.name))
             else:
                 axes.plot(levels, heights, label=entrant.name, linewidth=1.6, markersize=6, **_style(number))
                 number += 1
@@ -108,6 +101,10 @@ def _style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
+def _floor_style(name: str) -> dict[str, Any]:
+    return {"color": FAINT, "linewidth": 1, "linestyle": (0, DASHES[name]), "zorder": 0}
+
+
 def _panels(count: int) -> tuple["Figure", Sequence["Axes"]]:
     from matplotlib.figure import Figure
 
@@ -135,4 +132,7 @@ def _legend(figure: "Figure", panels: Sequence["Axes"]) -> None:
         handles, names = axes.get_legend_handles_labels()
         found |= {str(name): handle for name, handle in zip(names, handles, strict=True)}
     if found:
-        figure.legend(list(found.values()), list(found), loc="outside lower left", ncols=5, frameon=False, fontsize=9)
+        columns = 1 + 2 * min(COLUMNS, len(panels))
+        figure.legend(
+            list(found.values()), list(found), loc="outside lower left", ncols=columns, frameon=False, fontsize=9
+        )

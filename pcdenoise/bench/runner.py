@@ -50,6 +50,7 @@ def run(
     """
     known, warm, records = log.read(), set[str](), list[Record]()
     for scene in scenes:
+        folder = keep(scene)
         for entrant in entrants:
             progress(len(records), f"{entrant.name} on {scene.shape}, {scene.condition}")
             key = hashlib.sha256(f"{entrant.fingerprint} {scene.fingerprint} {scene.seed}".encode()).hexdigest()[:16]
@@ -58,7 +59,7 @@ def run(
                 if entrant.name not in warm:
                     _warm_up(entrant, scene)
                     warm.add(entrant.name)
-                found = _cell(key, entrant, scene, version, keep(scene))
+                found = _cell(key, entrant, scene, version, folder)
                 log.append(found)
             records.append(found)
     progress(len(records), "")

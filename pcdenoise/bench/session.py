@@ -161,8 +161,7 @@ class Plan:
         def keep(scene: Scene) -> Path | None:
             if (scene.shape, scene.condition, scene.seed) not in wanted:
                 return None
-            if scene not in pictured:
-                pictured.append(scene)
+            pictured.append(scene)
             return output / CLOUDS
 
         scenes = noisy_scenes(self.surfaces, self.shapes, self.models, self.config["seeds"])
@@ -176,7 +175,7 @@ class Plan:
             *(cost for cost in COSTS if cost not in self.config["columns"]),
         ]
         tables = [results.table(column, self.published) for column in columns]
-        differences = [results.difference_table(column) for column in columns] if self.baseline else []
+        differences = [results.difference_table(c) for c in columns if c not in COSTS] if self.baseline else []
         return Outcome(results, columns, tables, differences, self._notes(results), pictured, output)
 
     def _pictured(self) -> set[tuple[str, Condition, int]]:

@@ -19,7 +19,7 @@ ARROWS: dict[Direction, str] = {
     "zero": "0 is best",
     "none": "",
 }
-FLOOR_TITLE = "floor: what no honest method can beat by more than sampling noise"
+FLOOR_TITLE = "floor"
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,15 @@ class Results:
         """Means of one metric or cost, and beside them what papers say."""
         known = {metric.name: metric for metric in METRICS}
         is_cost = column in COSTS
-        blocks = []
+        blocks: list[Block] = []
+        methods = [entrant for entrant in self.entrants if not entrant.is_floor]
+        floor = [entrant for entrant in self.entrants if entrant.is_floor]
         for title, shapes in self.groups.items():
-            blocks.append(self._block(title, [e for e in self.entrants if not e.is_floor], column, shapes, ranked=True))
-            if not is_cost and len(blocks) == 1:
-                blocks.append(self._block(FLOOR_TITLE, [e for e in self.entrants if e.is_floor], column, shapes))
+            if is_cost and blocks:
+                break
+            blocks.append(self._block(title, methods, column, shapes, ranked=True))
+            if not is_cost:
+                blocks.append(self._block(f"{FLOOR_TITLE}, {title}", floor, column, shapes))
         direction: Direction = "lower" if is_cost else known[column].direction
         unit = COSTS[column] if is_cost else known[column].unit.text
         return Table(
@@ -195,17 +199,17 @@ class Results:
         )
 
     def difference_table(self, column: str) -> Table:
-        """Differences of all methods from the baseline, with intervals."""
+        """Differences of all methods from the baseline in a metric, with intervals."""
         plain = self.table(column)
         blocks = []
         for title, shapes in self.groups.items():
             rows = [
                 Row(e.name, tuple(self.difference(e.name, c, column, shapes) for c in self.conditions))
                 for e in self.entrants
-                if e.name != self.baseline and not (column in COSTS and e.is_floor)
+                if e.name != self.baseline
             ]
-            blocks.append(Block(f"{title}: mean difference [{CONFIDENCE:.0%} interval]", tuple(rows)))
-        title = f"{plain.title} minus that of {self.baseline}"
+            blocks.append(Block(title, tuple(rows)))
+        title = f"{plain.title} minus that of {self.baseline} [{CONFIDENCE:.0%} interval]"
         return Table(column, title, plain.unit, plain.direction, plain.digits, plain.headers, tuple(blocks), True)
 
     def shape_table(self, column: str, condition: Condition) -> Table:
@@ -251,7 +255,7 @@ def published_blocks(
 ) -> tuple[Block, ...]:
     """One block for each family of P2M, of those methods that have a figure in one of the columns."""
     blocks = []
-    for family, what in FAMILIES.items():
+    for family in FAMILIES:
         rows = []
         mine = [result for result in published if result.family == family]
         for method in dict.fromkeys(result.method for result in mine):
@@ -264,5 +268,5 @@ def published_blocks(
             if any(value.number is not None for value in values):
                 rows.append(Row(method, tuple(values)))
         if rows:
-            blocks.append(Block(f"published, family {family} ({what}): authors' own samplings", tuple(rows)))
+            blocks.append(Block(f"published, family {family}", tuple(rows)))
     return tuple(blocks)

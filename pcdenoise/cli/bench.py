@@ -11,6 +11,7 @@ weights have changed is run again, alone. The noise is blind unless told=true ad
 """
 
 import argparse
+import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -100,13 +101,17 @@ def _print(outcome: "Outcome") -> None:
 
     from pcdenoise.bench.page import failure_text
 
+    tables = [_rich(table) for table in (*outcome.tables, *outcome.differences)]
     console = Console(markup=False, highlight=False, emoji=False)
-    for table in [*outcome.tables, *outcome.differences]:
-        console.print(_rich(table))
+    # no number is cut off: in a narrow terminal lines wrap
+    needed = [console.measure(table, options=console.options.update(width=1000)).maximum for table in tables]
+    console.width = max(console.width, *needed)
+    for table in tables:
+        console.print(table)
     for record in outcome.results.failures:
         console.print(f"lost: {failure_text(record)}", soft_wrap=True)
     for note in outcome.notes:
-        console.print(note, style="dim")
+        console.print(note, soft_wrap=True, style="dim")
 
 
 def _rich(table: "Table") -> "RichTable":
@@ -119,7 +124,8 @@ def _rich(table: "Table") -> "RichTable":
     shown = RichTable(title=heading(table), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("", no_wrap=True)
     for header in table.headers:
-        shown.add_column(header, justify="right", no_wrap=True)
+        # the level below the rest
+        shown.add_column(re.sub(r" (\S+ %)$", r"\n\1", header), justify="right", no_wrap=True)
     for block in table.blocks:
         if block.title:
             shown.add_row(Text(block.title, style="dim italic"))
@@ -127,7 +133,7 @@ def _rich(table: "Table") -> "RichTable":
             cells = []
             for column, value in enumerate(row.values):
                 best = is_best(table, block, column, value)
-                cells.append(Text(text_of(value, table.digits), style="bold" if best else ""))
+                cells.append(Text(text_of(value, table.digits).replace(" [", "\n["), style="bold" if best else ""))
             shown.add_row(Text(f"  {row.name}"), *cells)
         shown.add_section()
     return shown
