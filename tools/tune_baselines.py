@@ -26,7 +26,7 @@ from pcdenoise.metrics.chamfer import chamfer_distance
 RESOLUTIONS = (10_000, 50_000)
 LEVELS = (0.01, 0.02, 0.03)
 GRIDS: dict[str, dict[str, list[float]]] = {
-    "jet": {"neighbours": [32, 64, 128, 192]},
+    "jet": {"neighbours": [16, 24, 32, 64, 128, 192]},
     "bilateral": {"neighbours": [16, 32, 64], "sharpness": [30.0, 60.0], "passes": [2, 4]},
     "wlop": {"radius": [2.5, 4.0]},
     "apss": {"neighbours": [48, 96, 160]},
@@ -34,7 +34,7 @@ GRIDS: dict[str, dict[str, list[float]]] = {
     "mls": {"neighbours": [64, 112, 192], "degree": [2]},
     "guided": {"neighbours": [16, 32, 64], "softness": [1.0, 2.0, 4.0], "passes": [1, 2, 3]},
     "laplacian": {"neighbours": [8, 16, 32], "passes": [1, 2, 4, 8]},
-    "taubin": {"neighbours": [16, 32], "passes": [2, 5, 10, 20]},
+    "taubin": {"neighbours": [16, 32, 64], "passes": [5, 10, 20, 40]},
     "glr": {"fidelity": [0.2, 0.35, 0.6]},
 }
 SHAPES = {10_000: 3, 50_000: 1}

@@ -1,0 +1,58 @@
+"""Chamfer distance and P2M (family A), x 1e4, of classical denoisers on meshes of one's own; blind, unless --told.
+
+    python tools/measure_baselines.py data/meshes/val                   all methods, all shapes
+    python tools/measure_baselines.py data/meshes/val jet mls --every 2
+
+Shapes are sampled by Poisson disk and get Gaussian noise relative to the unit sphere, seeded by shape and level. It is
+the core of `pcdenoise bench`, without its other metrics, and so several times faster.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pcdenoise.datasets.folder import Folder
+from pcdenoise.denoisers.catalogue import denoising_method, method_names
+from pcdenoise.metrics.chamfer import chamfer_distance
+from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance
+
+RESOLUTIONS = (10_000, 50_000)
+
+
+def main() -> None:
+    """Measure and print one row a method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="a folder of meshes")
+    parser.add_argument("methods", nargs="*", help="default: all but the learned one")
+    parser.add_argument("--points", type=int, default=10_000, choices=RESOLUTIONS)
+    parser.add_argument("--levels", type=float, nargs="+", default=[0.01, 0.02, 0.03])
+    parser.add_argument("--every", type=int, default=1, help="take every so many shapes")
+    parser.add_argument("--told", action="store_true", help="tell the methods the noise")
+    arguments = parser.parse_args()
+    folder = Folder(arguments.root, seed=0, resolutions=RESOLUTIONS, meshes=True, cache_dir="cache")
+    surfaces = folder.surfaces()[:: arguments.every]
+    print(f"{len(surfaces)} shapes: {', '.join(surface.name for surface in surfaces)}")
+    header = " | ".join(f"{100 * level:g} % CD | P2M" for level in arguments.levels)
+    print(f"| method | {header} | s |\n|{'---|' * (2 * len(arguments.levels) + 2)}")
+    for name in arguments.methods or [name for name in method_names() if name != "learned"]:
+        method, seconds, cells = denoising_method(name), 0.0, []
+        for level in arguments.levels:
+            scores = []
+            for number, surface in enumerate(surfaces):
+                clean = np.asarray(surface.clouds[arguments.points][0], dtype=np.float64)
+                rng = np.random.default_rng([number, round(1e4 * level)])
+                noisy = clean + level * rng.standard_normal(clean.shape)
+                started = time.perf_counter()
+                result = method(noisy, level if arguments.told else None, surface.mesh)
+                seconds += time.perf_counter() - started
+                assert surface.mesh is not None
+                scores.append((chamfer_distance(result, clean), point_to_mesh_distance(result, *surface.mesh).total))
+            cells += [f"{1e4 * score:.2f}" for score in np.mean(scores, axis=0)]
+        each = seconds / (len(surfaces) * len(arguments.levels))
+        print(f"| {name} | {' | '.join(cells)} | {each:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
