@@ -10,7 +10,7 @@ from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.normals import plane_normals
 from pcdenoise.viewer.camera import AXES, Camera
 
-WINDOW = 60  # width of a section, in spacings of the cloud
+WINDOW = 45  # width of a section, in spacings of the cloud
 POINTS = 300  # wanted in a section
 THIN = 0.02  # thickness of a section across a whole cloud / extent
 BORDER = 1.06  # width of a section across a whole cloud / extent

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -23,8 +25,9 @@ def clouds(folder, sphere):
     return folder
 
 
-def test_a_picture_needs_no_display(cli, clouds, monkeypatch):
+def test_a_picture_needs_neither_a_display_nor_open3d(cli, clouds, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setitem(sys.modules, "open3d", None)
     result = cli("view", "noisy.ply", "clean.ply", "--reference", "clean.ply", "--unit", "mm", "--render", "a.png")
     assert (result.code, result.err) == (0, "")
     assert result.out == "written          a.png\n"
