@@ -121,7 +121,7 @@ def _label(axes: "Axes", title: str, x: str, y: str) -> None:
     axes.set_title(title, fontsize=11, fontweight="bold", color=INK, loc="left", parse_math=False)
     axes.set_xlabel(x, color=FAINT)
     axes.set_ylabel(y, color=FAINT)
-    axes.tick_params(colors=FAINT)
+    axes.tick_params(which="both", colors=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
 

@@ -24,7 +24,7 @@ from pcdenoise.bench.summary import COSTS, Results, Table, check_columns
 from pcdenoise.config import instantiate
 from pcdenoise.datasets.noise_models import NoiseModel
 from pcdenoise.datasets.pairs import PairSource
-from pcdenoise.datasets.pu_net import PUNet
+from pcdenoise.datasets.pu_net import SHAPES, PUNet
 from pcdenoise.datasets.surfaces import Progress as Reading
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.errors import InputError, OutputError, UsageError
@@ -107,15 +107,13 @@ class Plan:
         # the methods before the data: reading those can take long
         entrants_of(_listed(config["methods"]), told=config["told"], meshes=True)
         source = instantiate(config["dataset"])
+        if FILES in noises and not isinstance(source, PairSource):
+            raise UsageError(f"this data set has no noisy clouds of its own; give noise models instead of {FILES}")
         surfaces: list[Surface] = source.surfaces(reading)
         if not surfaces:
             raise InputError("the data set has no shapes; check dataset.root")
         shapes = _chosen([surface.name for surface in surfaces], config["shapes"])
-        measured = []
-        if FILES in noises:
-            if not isinstance(source, PairSource):
-                raise UsageError(f"this data set has no noisy clouds of its own; give noise models instead of {FILES}")
-            measured = list(measured_scenes(source.pairs(reading), surfaces, shapes))
+        measured = list(measured_scenes(source.pairs(reading), surfaces, shapes)) if FILES in noises else []
         meshes = [s.mesh is not None for s in surfaces if s.name in shapes and models]
         meshes += [scene.mesh is not None for scene in measured]
         entrants = entrants_of(_listed(config["methods"]), told=config["told"], meshes=all(meshes))
@@ -202,6 +200,8 @@ class Plan:
             notes.append(LOST_NOTE)
         if self.published:
             notes.append(CAVEAT)
+            if len(results.shapes) != SHAPES["test"]:
+                notes.append(f"Published means are of {SHAPES['test']} shapes, these of {len(results.shapes)}.")
         versions = {record.version for record in results.records}
         if len(versions) > 1:
             notes.append(f"Cells were run with several versions: {', '.join(sorted(versions))}.")

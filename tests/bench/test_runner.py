@@ -1,6 +1,6 @@
 import json
 import math
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,14 +148,16 @@ def test_a_result_with_nan_has_no_numbers(scenes, towards, entrant, log):
 
 
 def test_results_are_kept_where_asked(scenes, towards, entrant, log, tmp_path):
-    keep = lambda scene: tmp_path / "clouds" if scene.shape == "flat" else None
+    def keep(scene):
+        return tmp_path / "clouds" if scene.shape == "flat" else None
+
     records = run(scenes, [entrant("mine", towards(share=0.0))], log, "1.0", keep)
     kept = {path.stem for path in (tmp_path / "clouds").iterdir()}
     assert kept == {record.key for record in records if record.shape == "flat"}
     np.testing.assert_allclose(np.load(tmp_path / "clouds" / f"{records[1].key}.npy"), scenes[1].noisy, atol=1e-6)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux, which tells the resident set")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux, which tells the resident set")
 def test_memory_is_what_a_computation_takes():
     with resident_growth() as small:
         np.ones(1000)
