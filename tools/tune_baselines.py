@@ -35,7 +35,7 @@ GRIDS: dict[str, dict[str, list[float]]] = {
     "guided": {"neighbours": [16, 32, 64], "softness": [1.0, 2.0, 4.0], "passes": [1, 2, 3]},
     "laplacian": {"neighbours": [8, 16, 32], "passes": [1, 2, 4, 8]},
     "taubin": {"neighbours": [16, 32, 64], "passes": [5, 10, 20, 40]},
-    "glr": {"fidelity": [0.2, 0.35, 0.6]},
+    "glr": {"fidelity": [0.2, 0.35, 0.6, 1.0]},
 }
 SHAPES = {10_000: 3, 50_000: 1}
 FEWER = {
