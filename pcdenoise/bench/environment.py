@@ -29,7 +29,7 @@ def version() -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, hardware and threads; `load` is how many processes wanted to run when the benchmark began."""
+    """Versions, hardware and threads; `load` is how many processes wanted to run in the last minute."""
     packages = {}
     for name in PACKAGES:
         try:
