@@ -1,5 +1,6 @@
 """An interactive window for each cloud, where there is a display, and a colour bar for all of them."""
 
+import ctypes
 import os
 import sys
 import time
@@ -64,8 +65,7 @@ def show(
     check_comparable(clouds, reference)
     if by is not None:
         colouring(by, clouds, reference, unit, limits)  # says what is wrong with it, before a window opens
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise OutputError("there is no display for a window; write a picture instead: --render FILE.png")
+    _check_display()
     views = Views(clouds, reference=reference, by=by, unit=unit, limits=limits, section=section, point_size=point_size)
     opened()
     try:
@@ -287,7 +287,9 @@ class Views:
         size = self._high - self._low
         place = self._low[self.state.axis] + self.state.position * size[self.state.axis]
         thickness = self.state.thickness * size.max()
-        return f"slice across {'xyz'[self.state.axis]} at {place:.4g},\n{thickness:.2g} thick, {self._unit}"
+        digits = max(0, 3 - int(np.floor(np.log10(size.max() or 1.0))))  # coordinates may be large, the cloud small
+        at = f"{round(place, digits) + 0.0:.{digits}f}"
+        return f"slice across {'xyz'[self.state.axis]} at {at},\n{thickness:.2g} thick, {self._unit}"
 
     def _face_slice(self) -> None:
         assert self.state.axis is not None
@@ -326,6 +328,24 @@ class Views:
 
 def _code(key: str) -> int:
     return CODES[key] if key in CODES else ord(key)
+
+
+def _check_display() -> None:
+    """open3d's windows need a display, but where it cannot be opened they are drawn unseen, without an error."""
+    if not sys.platform.startswith("linux") or os.environ.get("WAYLAND_DISPLAY"):
+        return
+    if not os.environ.get("DISPLAY"):
+        raise OutputError("there is no display for a window; write a picture instead: --render FILE.png")
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError as error:
+        raise OutputError(f"there is no X11 library for a window ({error}); {LIBRARIES}") from error
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    if not display:
+        name = os.environ["DISPLAY"]
+        raise OutputError(f"the display {name} cannot be opened; write a picture instead: --render FILE.png")
+    x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
 def _open3d() -> Any:

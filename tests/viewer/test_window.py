@@ -22,8 +22,16 @@ def test_without_a_display_the_remedy_is_a_picture(monkeypatch):
         show({"a": CLOUD})
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 is that of Linux")
+def test_a_display_that_cannot_be_opened_is_named(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4321")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(OutputError, match=r"display :4321 .* --render FILE\.png|X11 library .* apt-get install"):
+        show({"a": CLOUD})
+
+
 def test_without_open3ds_libraries_the_remedy_is_one_line(monkeypatch):
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     monkeypatch.setitem(sys.modules, "open3d", None)
     with pytest.raises(OutputError, match=r"apt-get install libegl1 libgl1 libusb-1\.0-0$"):
         show({"a": CLOUD})
@@ -104,6 +112,7 @@ def test_keys_change_what_all_views_show(views):
     assert inked(with_scale) > inked(bar) + 0.02, "a colour bar"
 
     sliced = pressed(views, "X")
+    assert views._slice().startswith("slice across x at 500000.0"), views._slice()
     assert inked(sliced[1]) < 0.5 * inked(smooth)
     near, far = (size(pressed(views, *[key] * n)[1]) for key, n in (("RIGHT", 15), ("LEFT", 30)))
     # at 0.6 radii from the middle circles have 0.8 of the radius; seen from d they look d / (d -+ 0.6) as large
