@@ -1,6 +1,6 @@
 """Compare trained objectives on held-out shapes: one row per file of weights, as Markdown.
 
-    python tools/compare_objectives.py data/meshes/val runs/*/best.safetensors [--json results.json]
+    python tools/compare_objectives.py data/meshes/val runs/*/best.safetensors [--samplers ode] [--json results.json]
 
 Every cloud is denoised blind, once by the sampler that the weights were trained with and once by a single step to the
 expected clean position; no points are spread along the surface afterwards, so that the objectives alone are compared.
@@ -19,7 +19,7 @@ import torch
 
 from pcdenoise.api import load_model
 from pcdenoise.checkpoint import load_checkpoint
-from pcdenoise.config import instantiate
+from pcdenoise.config import compose, instantiate
 from pcdenoise.datasets.folder import Folder
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.denoisers.learned import told_sigma
@@ -53,8 +53,10 @@ def main() -> None:
     parser.add_argument("weights", type=Path, nargs="+")
     parser.add_argument("--levels", type=float, nargs="+", default=[0.01, 0.02, 0.03])
     parser.add_argument("--resolution", type=int, default=10_000)
+    parser.add_argument("--samplers", nargs="*", default=[], help="files of conf/sampler/, beside the weights' own")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     options = parser.parse_args()
+    extra = options.samplers
     scans = list(read(options.root, options.levels, options.resolution))
     columns = [f"{level:.0%}" for level in options.levels]
     columns += ["s a cloud", "Jarque-Bera", "parameters", "steps", "s a step"]
@@ -66,8 +68,10 @@ def main() -> None:
         name, provenance = path.parent.name, load_checkpoint(path)[1]["provenance"]
         seconds = seconds_per_step(provenance["recipe"], scans)
         training = f"{provenance['parameters']:,} | {provenance['steps']:,} | {seconds:.2f}"
-        for title, sampler in ((name, None), (f"{name}, one step", Ascent())):
-            denoiser = load_model(path, "cpu", sampler, relaxation=0.0)
+        samplers = {name: None, f"{name}, one step": Ascent()}
+        samplers |= {f"{name}, {other}": compose("train", [f"sampler={other}"])["sampler"] for other in extra}
+        for title, sampler in samplers.items():
+            denoiser = load_model(path, "cpu", instantiate(sampler), relaxation=0.0)
             rows[title] = []
             for scan in scans:
                 started = time.perf_counter()
