@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> None:
     config = compose("bench", overrides(words))
     config["told"] = config["told"] or options.told
     dataset = config["dataset"]
-    dataset |= {"resolutions": config["resolution"], "meshes": True}
-    if "split" in dataset:
-        dataset["split"] = config["split"]
+    wanted = {"resolutions": config["resolution"], "meshes": True, "split": config["split"]}
+    given = {word.partition("=")[0] for word in words}
+    dataset |= {key: value for key, value in wanted.items() if key in dataset and f"dataset.{key}" not in given}
     if options.show:
         import json
 

@@ -102,6 +102,16 @@ def test_noisy_clouds_that_the_data_set_has(cli, folder):
     assert (result.code, "needs the true mesh" in result.err) == (2, True)
 
 
+def test_the_data_set_is_asked_for_what_the_benchmark_needs(cli):
+    def dataset(*words):
+        return json.loads(cli("bench", "--show", "resolution=[50000]", *words).out)["dataset"]
+
+    asked = dataset("dataset=pu_net", "dataset.root=a")
+    assert (asked["split"], asked["resolutions"], asked["meshes"]) == ("test", [50000], True)
+    assert dataset("dataset=pu_net", "dataset.root=a", "dataset.split=train")["split"] == "train"
+    assert "meshes" not in dataset("dataset=pc_net", "dataset.root=a")  # which has none
+
+
 @pytest.mark.parametrize(
     ("code", "words", "arguments"),
     [
