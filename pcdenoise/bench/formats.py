@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pcdenoise.bench.log import Record, without_nan
-from pcdenoise.bench.scenes import Condition
 from pcdenoise.bench.summary import ARROWS, COSTS, Block, Results, Table, Value
 from pcdenoise.metrics.table import METRICS
 
@@ -143,8 +142,3 @@ def csv_text(rows: Sequence[dict[str, Any]]) -> str:
             {key: "" if value is None else value for key, value in without_nan(row).items()} for row in rows
         )
     return text.getvalue()
-
-
-def condition_name(condition: Condition) -> str:
-    """For file names and anchors."""
-    return re.sub(r"[^a-z0-9.]+", "-", str(condition).lower()).strip("-")

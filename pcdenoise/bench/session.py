@@ -218,7 +218,7 @@ def write_reports(plan: Plan, outcome: Outcome, draw: Draw | None = None) -> dic
     Args:
         plan: of the benchmark.
         outcome: of the same one.
-        draw: makes thumbnails; None where nothing can be drawn.
+        draw: makes thumbnails; where it fails, the page goes without them and says why.
 
     Returns:
         What each file is -> where it is.
@@ -260,7 +260,12 @@ def _page(plan: Plan, outcome: Outcome, facts: dict[str, Any], draw: Draw | None
         )
         trained = f"; {entrant.parameters:,} trained parameters" if entrant.parameters else ""
         described[entrant.name] = f"{entrant.method.source}{f' ({values})' if values else ''}{trained}"
-    pictures = _pictures(outcome, plan.entrants, draw) if draw else []
+    pictures, without_pictures = [], "No pictures were asked for."
+    if draw and outcome.pictured:
+        try:
+            pictures = _pictures(outcome, plan.entrants, draw)
+        except Exception as reason:  # hours of work do not fail for a thumbnail
+            without_pictures = f"Nothing can be drawn here: {reason}"
     return Page(
         title=f"Benchmark: {len(results.shapes)} shapes, {len(outcome.results.conditions)} conditions",
         notes=outcome.notes,
@@ -269,7 +274,7 @@ def _page(plan: Plan, outcome: Outcome, facts: dict[str, Any], draw: Draw | None
         shape_tables=[results.shape_table(column, c) for column in shown for c in results.conditions],
         plots=plots,
         pictures=pictures,
-        without_pictures="No pictures: none were asked for, or nothing can be drawn on this machine.",
+        without_pictures=without_pictures,
         failures=results.failures,
         facts={key: _words(value) for key, value in facts.items()},
         methods=described,

@@ -84,6 +84,15 @@ def test_a_failing_method_is_reported_and_the_rest_is_there(cli, shapes, folder,
     assert means["identity"] > means["projection"] > 0
 
 
+def test_where_nothing_can_be_drawn_the_page_says_so(cli, shapes, folder, monkeypatch):
+    def blind(*_):
+        raise OSError("no canvas")
+
+    monkeypatch.setattr("pcdenoise.cli.bench._draw", blind)
+    assert cli(*SMALL, "output=out").code == 0
+    assert "Nothing can be drawn here: no canvas" in (folder / "out" / "index.html").read_text()
+
+
 def test_noisy_clouds_that_the_data_set_has(cli, folder):
     rng = np.random.default_rng(0)
     clean = rng.standard_normal((150, 3))
