@@ -13,8 +13,8 @@ from pcdenoise.denoisers.catalogue import denoising_method, method_config, metho
 BASELINES = [name for name in method_names() if ".baselines." in method_config(name)["_target_"]]
 # part of the distance that is left, told; measured, with a fifth to spare
 LEFT = {
-    "jet": 0.6, "bilateral": 0.65, "wlop": 0.7, "apss": 0.4, "rimls": 0.75, "mls": 0.5, "guided": 0.65,
-    "laplacian": 0.6, "taubin": 0.4, "glr": 0.4,
+    "jet": 0.6, "bilateral": 0.65, "wlop": 0.55, "apss": 0.4, "rimls": 0.75, "mls": 0.5, "guided": 0.65,
+    "laplacian": 0.6, "taubin": 0.4, "glr": 0.5,
 }  # fmt: skip
 SIGMA = 0.05
 NOISY = noisy_ball(1000, SIGMA)
