@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +40,7 @@ class SecondSampling:
     ) -> NDArray[np.float64]:
         """As many points as the cloud has; they are not its rows."""
         assert mesh is not None
-        return sampling(*mesh, len(points), np.random.default_rng(seed))
+        return sampling(*mesh, len(points), seed)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Entrant:
     """One row of the tables.
 
     Attributes:
-        name: as it was asked for, with `(told)` where it is told the noise.
+        name: as it was asked for, weights by the name of their file, with `(told)` where it is told the noise.
         method: the denoiser.
         config: of the method.
         told: whether it is told the noise.
@@ -99,7 +100,8 @@ def entrants_of(methods: Sequence[str], *, told: bool, meshes: bool) -> list[Ent
     """
     floor = [Entrant.of(name, {"floor": name}, method) for name, method in FLOOR.items() if meshes or not method.needs]
     found = []
-    for asked in dict.fromkeys(" ".join(words.split()) for words in methods):
+    wanted = list(dict.fromkeys(" ".join(words.split()) for words in methods))
+    for asked in wanted:
         if not asked:
             raise UsageError("a method is empty; give names such as methods=[edgeconv,jet]")
         name, *words = asked.split()
@@ -109,7 +111,14 @@ def entrants_of(methods: Sequence[str], *, told: bool, meshes: bool) -> list[Ent
             raise UsageError(f"the method {name!r} needs the true mesh, and this data set has none; leave it out")
         if asked in FLOOR:
             continue
-        found.append(Entrant.of(asked, config, method))
+        shown = _short(asked) if [_short(other) for other in wanted].count(_short(asked)) == 1 else asked
+        found.append(Entrant.of(shown, config, method))
         if told and isinstance(method, TunedMethod):
-            found.append(Entrant.of(asked, config, method, told=True))
+            found.append(Entrant.of(shown, config, method, told=True))
     return floor + found
+
+
+def _short(asked: str) -> str:
+    """What was asked for, weights without their folder and suffix."""
+    name, *words = asked.split() or [""]
+    return " ".join([Path(name).stem if name.endswith(".safetensors") else name, *words])

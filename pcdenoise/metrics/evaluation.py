@@ -108,7 +108,7 @@ def evaluate(
     if mesh is not None and floor:
         if noisy is not None:
             beside["projection"] = Comparison(projection(noisy, *mesh), clean, mesh, noisy, normals)
-        other = sampling(*mesh, len(result), np.random.default_rng(seed))
+        other = sampling(*mesh, len(result), seed)
         beside["sampling"] = Comparison(other, clean, mesh, normals=normals)
     return Evaluation(
         points=len(result),
