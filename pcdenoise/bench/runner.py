@@ -17,6 +17,7 @@ from pcdenoise.bench.scenes import Scene
 from pcdenoise.errors import PcdenoiseError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.metrics.evaluation import evaluate
+from pcdenoise.metrics.table import METRICS, Metric
 
 WARM = 2000  # points of the run that does not count
 
@@ -29,6 +30,7 @@ def run(
     entrants: Sequence[Entrant],
     log: Log,
     version: str,
+    metrics: Sequence[Metric] = METRICS,
     keep: Callable[[Scene], Path | None] = lambda scene: None,
     progress: Progress = lambda done, what: None,
 ) -> list[Record]:
@@ -39,6 +41,7 @@ def run(
         entrants: methods.
         log: of finished cells.
         version: for the records.
+        metrics: what is measured.
         keep: the folder into which the results of a scene go, `<key>.npy`; None where they are not kept.
         progress: see `Progress`.
 
@@ -49,17 +52,19 @@ def run(
         InputError, OutputError: the log cannot be read or written. What goes wrong in a cell is in its record.
     """
     known, warm, records = log.read(), set[str](), list[Record]()
+    measured = "" if len(metrics) == len(METRICS) else " ".join(["", *sorted(metric.name for metric in metrics)])
     for scene in scenes:
         folder = keep(scene)
         for entrant in entrants:
             progress(len(records), f"{entrant.name} on {scene.shape}, {scene.condition}")
-            key = hashlib.sha256(f"{entrant.fingerprint} {scene.fingerprint} {scene.seed}".encode()).hexdigest()[:16]
+            identity = f"{entrant.fingerprint} {scene.fingerprint} {scene.seed}{measured}"
+            key = hashlib.sha256(identity.encode()).hexdigest()[:16]
             found = known.get(key)
             if found is None or found.error:
                 if entrant.name not in warm:
                     _warm_up(entrant, scene)
                     warm.add(entrant.name)
-                found = _cell(key, entrant, scene, version, folder)
+                found = _cell(key, entrant, scene, version, metrics, folder)
                 log.append(found)
             records.append(found)
     progress(len(records), "")
@@ -81,8 +86,10 @@ def _result(entrant: Entrant, scene: Scene, points: NDArray[np.float64]) -> NDAr
     return entrant.method(points, scene.sigma if entrant.told else None, mesh, scene.seed)
 
 
-def _cell(key: str, entrant: Entrant, scene: Scene, version: str, folder: Path | None) -> Record:
-    metrics: dict[str, float] = {}
+def _cell(
+    key: str, entrant: Entrant, scene: Scene, version: str, metrics: Sequence[Metric], folder: Path | None
+) -> Record:
+    numbers: dict[str, float] = {}
     error, lost, seconds = "", 0, 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is in the record
@@ -99,8 +106,9 @@ def _cell(key: str, entrant: Entrant, scene: Scene, version: str, folder: Path |
                 scene.noisy if is_denoised else None,
                 scene.normals,
                 floor=False,
+                metrics=metrics,
             )
-            metrics, lost = found.result, found.not_finite
+            numbers, lost = found.result, found.not_finite
         except PcdenoiseError as reason:
             error = str(reason)
         except Exception as reason:  # whatever a method does wrong must not stop the others
@@ -122,7 +130,7 @@ def _cell(key: str, entrant: Entrant, scene: Scene, version: str, folder: Path |
         seconds=seconds,
         peak_memory=growth.bytes,
         sigma=scene.sigma / Frame.unit_sphere(scene.clean).scale,
-        metrics=metrics,
+        metrics=numbers,
         version=version,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

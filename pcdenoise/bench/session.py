@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ from pcdenoise.datasets.pu_net import SHAPES, PUNet
 from pcdenoise.datasets.surfaces import Progress as Reading
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.errors import InputError, OutputError, UsageError
+from pcdenoise.metrics.table import METRICS
 
 LOG, CLOUDS = "cells.jsonl", "clouds"
+ALL = "all"
 FLOOR_NOTE = (
     "The floor: projection is an oracle that puts each noisy point onto the true surface, sampling another clean cloud "
     "of that surface; identity is the noisy cloud. Differences below what these two leave are sampling noise."
@@ -164,9 +167,9 @@ class Plan:
 
         scenes = noisy_scenes(self.surfaces, self.shapes, self.models, self.config["seeds"])
         log = Log(output / LOG)
-        records = run(
-            (*scenes, *self.measured) if self.measured else scenes, self.entrants, log, version(), keep, progress
-        )
+        shown = self.config["columns"]
+        metrics = METRICS if self.config["metrics"] == ALL else [metric for metric in METRICS if metric.name in shown]
+        records = run(chain(scenes, self.measured), self.entrants, log, version(), metrics, keep, progress)
         results = Results(records, self.entrants, self.conditions, self.config["apart"], self.baseline)
         columns = [
             *dict.fromkeys(self.config["columns"]),
@@ -352,6 +355,8 @@ def _check_values(config: Mapping[str, Any]) -> None:
     for key in ("told", "published"):
         if not isinstance(config[key], bool):
             raise UsageError(f"{key} is {config[key]!r}; give true or false")
+    if config["metrics"] not in (ALL, "columns"):
+        raise UsageError(f"metrics is {config['metrics']!r}; give all or columns")
     if not isinstance(config["pictures"], int) or config["pictures"] < 0:
         raise UsageError(f"pictures is {config['pictures']!r}; give a whole number from 0")
     output = Path(str(config["output"]))

@@ -1,7 +1,7 @@
 """One result beside everything it can be judged by: the truth, what it was made from, and the floor."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.placement import Placement, check_one_place
 from pcdenoise.metrics.comparison import Comparison
 from pcdenoise.metrics.floor import projection, sampling
-from pcdenoise.metrics.table import applicable, measure
+from pcdenoise.metrics.table import METRICS, Metric, applicable, measure
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ def evaluate(
     floor: bool = True,
     backend: Literal["exact", "pytorch3d"] = "exact",
     seed: int = 0,
+    metrics: Sequence[Metric] = METRICS,
 ) -> Evaluation:
     """Measure a result with every metric that the given truth defines.
 
@@ -61,6 +62,7 @@ def evaluate(
         floor: also measure what no method can beat, which takes as long as the result itself, twice.
         backend: what computes chamfer and P2M; the others have no counterpart in pytorch3d.
         seed: of the other clean sampling.
+        metrics: those to choose from.
 
     Raises:
         UsageError: pytorch3d is asked for and not installed.
@@ -70,7 +72,7 @@ def evaluate(
     Warns:
         UserWarning: rows are lost, or result and clean cloud differ in count.
     """
-    numbers = _measures(backend)
+    numbers = _measures(backend, metrics)
     if noisy is not None and len(noisy) != len(result):
         raise InputError(
             f"the result has {len(result):,} points, the noisy cloud {len(noisy):,}; row i of one must be row i of the "
@@ -115,18 +117,18 @@ def evaluate(
         left_out=rows - len(result),
         not_finite=lost,
         radius=pair.frame.scale,
-        result=dict.fromkeys((metric.name for metric in applicable(pair)), np.nan) if lost else numbers(pair),
+        result=dict.fromkeys((metric.name for metric in applicable(pair, metrics)), np.nan) if lost else numbers(pair),
         beside={name: numbers(other) for name, other in beside.items()},
     )
 
 
-def _measures(backend: str) -> Callable[[Comparison], dict[str, float]]:
+def _measures(backend: str, metrics: Sequence[Metric]) -> Callable[[Comparison], dict[str, float]]:
     if backend == "exact":
-        return measure
+        return lambda pair: measure(pair, metrics)
     from pcdenoise.metrics import pytorch3d_backend
 
     pytorch3d_backend.check_installed()
-    return lambda pair: measure(pair) | pytorch3d_backend.published(pair)
+    return lambda pair: measure(pair, metrics) | pytorch3d_backend.published(pair)
 
 
 def _finite(cloud: NDArray[Any]) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from pcdenoise.bench.log import Log
 from pcdenoise.bench.memory import resident_growth
 from pcdenoise.bench.runner import run
 from pcdenoise.errors import InputError, UsageError
+from pcdenoise.metrics.table import METRICS
 
 
 @pytest.fixture
@@ -53,6 +54,16 @@ def test_goes_on_where_it_was_interrupted(scenes, towards, entrant, log):
     third = towards()
     assert run(scenes, [entrant("mine", third)], log, "1.0") == records
     assert third.calls == []
+
+
+def test_some_metrics_alone(scenes, towards, entrant, log):
+    some = [metric for metric in METRICS if metric.name in ("chamfer", "f_score")]
+    records = run(scenes, [entrant("mine", towards())], log, "1.0", some)
+    assert all(set(record.metrics) == {"chamfer", "f_score"} for record in records)
+    again = towards()
+    whole = run(scenes, [entrant("mine", again)], log, "1.0")
+    assert len(again.calls) == 4  # what lacks the other metrics does not stand for them
+    assert [record.metrics["chamfer"] for record in whole] == [record.metrics["chamfer"] for record in records]
 
 
 def test_a_torn_last_line_is_dropped(scenes, towards, entrant, log):
