@@ -162,7 +162,7 @@ def test_results_are_kept_where_asked(scenes, towards, entrant, log, tmp_path):
     def keep(scene):
         return tmp_path / "clouds" if scene.shape == "flat" else None
 
-    records = run(scenes, [entrant("mine", towards(share=0.0))], log, "1.0", keep)
+    records = run(scenes, [entrant("mine", towards(share=0.0))], log, "1.0", keep=keep)
     kept = {path.stem for path in (tmp_path / "clouds").iterdir()}
     assert kept == {record.key for record in records if record.shape == "flat"}
     np.testing.assert_allclose(np.load(tmp_path / "clouds" / f"{records[1].key}.npy"), scenes[1].noisy, atol=1e-6)
