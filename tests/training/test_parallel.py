@@ -15,22 +15,24 @@ from pcdenoise.training.session import BEST, LAST, train
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_FAILS = """
-import sys, torch
+import os, sys, torch
 from pcdenoise.errors import PcdenoiseError, UsageError
 from pcdenoise.training.parallel import joined
+def say(line):
+    os.write(1, f"{line}\\n".encode())  # at once: print writes the end of the line apart
 try:
     with joined(torch.device("cpu")) as processes:
         with processes.first_one_first():
-            print(f"{processes.rank} of {processes.count}", flush=True)
+            say(f"{processes.rank} of {processes.count}")
         numbers = torch.tensor([1.0, 2.0]) * (1 + processes.rank)
         matrix = torch.full((2, 2), float(processes.rank))
         processes.average([numbers, matrix])
-        print(f"{numbers.tolist()} {matrix.tolist()}", flush=True)
+        say(f"{numbers.tolist()} {matrix.tolist()}")
         if processes.rank:
             raise UsageError("this one fails")
         processes.average([numbers])
 except PcdenoiseError as error:
-    print(error, flush=True)
+    say(error)
     sys.exit(3)
 """
 
