@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -29,6 +28,7 @@ from pcdenoise.datasets.pu_net import SHAPES, PUNet
 from pcdenoise.datasets.surfaces import Progress as Reading
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.errors import InputError, OutputError, UsageError
+from pcdenoise.io import replacing
 from pcdenoise.metrics.table import METRICS
 
 LOG, CLOUDS = "cells.jsonl", "clouds"
@@ -312,16 +312,8 @@ def _line(record: Record) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    """The file appears whole or not at all."""
-    temporary = path.with_name(f".{secrets.token_hex(6)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; free space or choose output=") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -44,8 +44,6 @@ def run(options: argparse.Namespace) -> None:
     from pcdenoise.config import compose, instantiate
     from pcdenoise.errors import UsageError
     from pcdenoise.io import FORMATS, check_target, read, write
-    from pcdenoise.viewer.animation import Trajectory, check_animation, write_animation
-    from pcdenoise.viewer.figure import check_picture
 
     given = overrides(options.overrides)
     words = [word for word in given if not word.startswith(OF_METHODS)]
@@ -63,8 +61,12 @@ def run(options: argparse.Namespace) -> None:
     output = options.output or options.input.with_name(f"{options.input.stem}_denoised{options.input.suffix}")
     check_target(output, overwrite=options.overwrite)
     if options.render is not None:
+        from pcdenoise.viewer.figure import check_picture
+
         check_picture(options.render, overwrite=options.overwrite)
     if options.animate is not None:
+        from pcdenoise.viewer.animation import Trajectory, check_animation, write_animation
+
         check_animation(options.animate, overwrite=options.overwrite)
         if config["rotations"] > 1:
             raise UsageError("the average of several orientations has no steps; leave out rotations or --animate")

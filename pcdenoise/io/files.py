@@ -5,6 +5,8 @@ import os
 import secrets
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pcdenoise.cloud import PointCloud
@@ -45,6 +47,25 @@ def read(path: str | os.PathLike[str]) -> PointCloud:
     if len(cloud) == 0:
         raise InputError(f"{path} holds no points; export it again")
     return cloud
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside the target, which takes the target's place when all is written.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is as it was.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
+    try:
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        remedy = "choose an existing folder you may write to, with space left"
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write(cloud: PointCloud, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

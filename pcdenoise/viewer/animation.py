@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import InputError, OutputError
+from pcdenoise.io import replacing
 from pcdenoise.viewer.camera import Camera
-from pcdenoise.viewer.figure import AFTER, FAINT, check_picture, figure_pixels, plain_axes, replacing, style
+from pcdenoise.viewer.figure import AFTER, FAINT, check_picture, figure_pixels, plain_axes, style
 from pcdenoise.viewer.offscreen import SHOWN, fitting_point_size, render_points
 from pcdenoise.viewer.section import Section
 from pcdenoise.viewer.sheet import marked

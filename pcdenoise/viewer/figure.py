@@ -1,9 +1,6 @@
-"""What all pictures have in common: their ink, where they may be written, and that they appear whole or not at all."""
+"""What all pictures have in common: their ink, and where they may be written."""
 
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdenoise.errors import OutputError
-from pcdenoise.io import check_place
+from pcdenoise.io import check_place, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,25 +49,6 @@ def check_picture(path: Path, *, overwrite: bool = False, suffixes: tuple[str, .
     if path.suffix.lower() not in suffixes:
         raise OutputError(f"{path} is no name for a picture; end it in {' or '.join(suffixes)}")
     check_place(path, overwrite=overwrite)
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside the target, which takes the target's place when all is written.
-
-    Raises:
-        OutputError: it cannot be written; what was there before is as it was.
-    """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
-    try:
-        yield temporary
-        temporary.replace(target)
-    except OSError as error:
-        remedy = "choose an existing folder you may write to, with space left"
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def figure_pixels(figure: "Figure") -> NDArray[np.uint8]:

@@ -12,9 +12,10 @@ from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.placement import Placement, check_one_place
 from pcdenoise.geometry.sampling import uniform
+from pcdenoise.io import replacing
 from pcdenoise.viewer.camera import Camera
 from pcdenoise.viewer.colouring import DISPLACEMENT, ERROR, Colouring, Reference, colouring, colourings
-from pcdenoise.viewer.figure import AFTER, BEFORE, FAINT, GOLD, INK, replacing, save_figure, style
+from pcdenoise.viewer.figure import AFTER, BEFORE, FAINT, GOLD, INK, save_figure, style
 from pcdenoise.viewer.offscreen import fitting_point_size, render_points
 from pcdenoise.viewer.section import Section
 from pcdenoise.viewer.shading import CLAY, rgb

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from pcdenoise.cloud import PointCloud
 from pcdenoise.errors import OutputError
+from pcdenoise.io import replacing
 from pcdenoise.viewer.camera import AXES, Camera
 from pcdenoise.viewer.colouring import Colouring, Reference, colouring, colourings
-from pcdenoise.viewer.figure import FAINT, figure_pixels, replacing, style
+from pcdenoise.viewer.figure import FAINT, figure_pixels, style
 from pcdenoise.viewer.keys import KEYS, SCREENSHOT, ViewState
 from pcdenoise.viewer.offscreen import fitting_point_size
 from pcdenoise.viewer.section import Section

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pcdenoise.errors import OutputError
-from pcdenoise.viewer.figure import check_picture, figure_pixels, replacing
+from pcdenoise.io import replacing
+from pcdenoise.viewer.figure import check_picture, figure_pixels
 
 
 def test_places_where_no_picture_can_be_are_refused(tmp_path):

@@ -39,7 +39,6 @@ class Apss(TunedMethod):
         "Guennebaud and Gross, Algebraic point set surfaces (SIGGRAPH 2007), with the fit of Guennebaud, Germann and "
         "Gross, Dynamic sampling and rendering of algebraic point set surfaces (CGF 2008)"
     )
-    least: ClassVar[int] = 16
 
     neighbours: int = 64
     plane: int = 24

@@ -35,7 +35,6 @@ class Bilateral(TunedMethod):
         "Huang, Wu, Gong, Cohen-Or, Ascher and Zhang, Edge-aware point set resampling (TOG 2013), section 4; "
         "CGAL bilateral_smooth_point_set"
     )
-    least: ClassVar[int] = 16
 
     neighbours: int = 24
     sharpness: float = 30.0

@@ -30,7 +30,6 @@ class Jet(TunedMethod):
         "Cazals and Pouget, Estimating differential quantities using polynomial fitting of osculating jets "
         "(CAGD 2005); CGAL jet_smooth_point_set"
     )
-    least: ClassVar[int] = 16
 
     neighbours: int = 64
     degree: int = 2

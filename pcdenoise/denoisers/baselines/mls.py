@@ -28,7 +28,6 @@ class Mls(TunedMethod):
     """
 
     source: ClassVar[str] = "Alexa, Behr, Cohen-Or, Fleishman, Levin and Silva, Point set surfaces (IEEE VIS 2001)"
-    least: ClassVar[int] = 16
 
     neighbours: int = 96
     degree: int = 2

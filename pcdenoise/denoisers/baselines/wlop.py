@@ -33,7 +33,6 @@ class Wlop(TunedMethod):
         "Huang, Li, Zhang, Ascher and Cohen-Or, Consolidation of unorganized point clouds for surface reconstruction "
         "(SIGGRAPH Asia 2009); CGAL wlop_simplify_and_regularize_point_set"
     )
-    least: ClassVar[int] = 16
 
     radius: float = 4.0
     steps: int = 35
