@@ -88,14 +88,20 @@ def select(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def load_weights(model: "nn.Module", tensors: Mapping[str, "Tensor"], path: Path) -> None:
+def load_weights(model: "nn.Module", tensors: Mapping[str, "Tensor"], path: Path, *, part: bool = False) -> None:
     """Load a state dictionary into a model.
+
+    Args:
+        model: to load into.
+        tensors: name -> tensor.
+        path: where they come from, for messages.
+        part: leave what the tensors lack as it is, for they are of a smaller model.
 
     Raises:
         ModelError: names or shapes differ; names the first that does.
     """
     own = model.state_dict()
-    for name in sorted(own.keys() | tensors.keys()):
+    for name in sorted(tensors.keys() if part else own.keys() | tensors.keys()):
         mine, theirs = own.get(name), tensors.get(name)
         if mine is None or theirs is None or mine.shape != theirs.shape:
             shapes = [None if t is None else tuple(t.shape) for t in (mine, theirs)]
@@ -103,4 +109,4 @@ def load_weights(model: "nn.Module", tensors: Mapping[str, "Tensor"], path: Path
                 f"{path} was made for another architecture: {name} is {shapes[1]} there and {shapes[0]} in the model; "
                 "give the configuration it was trained with"
             )
-    model.load_state_dict(dict(tensors))
+    model.load_state_dict({**own, **tensors})

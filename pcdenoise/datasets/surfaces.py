@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pcdenoise.datasets.unit_sphere import bounding_sphere
 from pcdenoise.errors import InputError, OutputError
+from pcdenoise.geometry.morton import morton_codes
 from pcdenoise.geometry.sampling import poisson_disk
 
 FORMAT = 2
@@ -173,7 +174,7 @@ def _encode(surface: Surface) -> dict[str, NDArray[Any]]:
         if not np.abs(points).max(initial=0) <= RANGE:
             raise InputError(f"surface {surface.name!r} leaves the unit sphere; normalise it first")
         steps = np.rint(points * (32767 / RANGE)).astype(np.int16)
-        order = np.argsort(_morton(steps), kind="stable")
+        order = np.argsort(morton_codes(steps.astype(np.int64) + 32768), kind="stable")
         arrays[f"points/{n}"] = _planes(_difference(steps[order]))
         arrays[f"normals/{n}"] = _difference(_octahedral(normals[order]))
     if surface.mesh is not None:
@@ -214,23 +215,6 @@ def _planes(rows: NDArray[Any]) -> NDArray[np.uint8]:
 def _joined(planes: NDArray[np.uint8], dtype: type[np.signedinteger[Any]]) -> NDArray[Any]:
     """The inverse of `_planes`."""
     return np.ascontiguousarray(planes.T).view(dtype).reshape(3, -1)
-
-
-def _morton(steps: NDArray[np.int16]) -> NDArray[np.uint64]:
-    """(n,) positions of (n, 3) along the Morton curve: the bits of the three coordinates in turn."""
-    code = np.zeros(len(steps), np.uint64)
-    for axis in range(3):
-        bits = (steps[:, axis].astype(np.int64) + 32768).astype(np.uint64)
-        for shift, mask in (
-            (32, 0x1F00000000FFFF),
-            (16, 0x1F0000FF0000FF),
-            (8, 0x100F00F00F00F00F),
-            (4, 0x10C30C30C30C30C3),
-        ):
-            bits = (bits | (bits << np.uint64(shift))) & np.uint64(mask)
-        bits = (bits | (bits << np.uint64(2))) & np.uint64(0x1249249249249249)
-        code |= bits << np.uint64(axis)
-    return code
 
 
 def _octahedral(normals: NDArray[np.float32]) -> NDArray[np.int8]:

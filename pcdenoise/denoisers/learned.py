@@ -14,6 +14,7 @@ from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangenti
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
+from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import build_graph, build_graph_at
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
@@ -159,7 +160,12 @@ class LearnedDenoiser:
         points, received = x.numpy(), None
         for p, stage in enumerate(self.model.stages[:passes]):
             assert isinstance(stage, DenoisingStage)
-            points, received = self._stage(stage, points, sigma, received, partial(part, progress, p, passes))
+            # lengths are in spacings of the cloud
+            subsets = self.model.subsets(float(sigma.median()), len(points)) if p == 0 else 1
+            move, received = self._stage(
+                stage, points + subsets_apart(points, subsets), sigma, received, partial(part, progress, p, passes)
+            )
+            points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
 
     def _stage(
@@ -169,7 +175,8 @@ class LearnedDenoiser:
         sigma: Tensor,
         received: Tensor | None,
         progress: Callable[[float], None],
-    ) -> tuple[NDArray[np.float64], Tensor]:
+    ) -> tuple[NDArray[np.float32], Tensor]:
+        """Displacement (n, 3) and features handed on."""
         move = np.empty((len(points), 3), np.float32)
         handed_on = np.empty((len(points), stage.hand_on.out_features), np.float32)
 
@@ -181,8 +188,7 @@ class LearnedDenoiser:
                 return tuple(answer.cpu().numpy() for answer in answers)
 
         self._tiling(stage.features, points).run(evaluate, (move, handed_on), progress)
-        moved = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
-        return moved, torch.from_numpy(handed_on)
+        return move, torch.from_numpy(handed_on)
 
     def _energy_score(
         self,

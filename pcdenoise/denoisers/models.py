@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pcdenoise.checkpoint import load_checkpoint, load_weights, select
 from pcdenoise.config import instantiate
@@ -33,6 +34,19 @@ def model_path(model: str | Path = "auto") -> Path:
     return path
 
 
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights, and the header that says which network they are for.
+
+    Raises:
+        ModelError: no such file, corrupt, foreign, or of no network.
+    """
+    tensors, header = load_checkpoint(path)
+    if "network" not in header:
+        raise ModelError(f"{path} does not say which network it is for; give weights that `pcdenoise train` made")
+    # A training checkpoint holds the raw weights too; the moving average is what was validated.
+    return select(tensors, "average.") or tensors, header
+
+
 def load_model(
     model: str | Path = "auto", device: str = "auto", sampler: Sampler | None = None, **options: Any
 ) -> Engine:
@@ -49,12 +63,9 @@ def load_model(
         UsageError: an unknown device, `cuda` where there is none, or a sampler that needs what the network cannot do.
     """
     path = model_path(model)
-    tensors, header = load_checkpoint(path)
-    if "network" not in header:
-        raise ModelError(f"{path} does not say which network it is for; give weights that `pcdenoise train` made")
+    tensors, header = read_weights(path)
     network = instantiate(header["network"])
-    # A training checkpoint holds the raw weights too; the moving average is what was validated.
-    load_weights(network, select(tensors, "average.") or tensors, path)
+    load_weights(network, tensors, path)
     chosen = instantiate(header["sampler"]) if sampler is None else sampler
     check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {path.stem}", network.offers)
     where = _device(device)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdenoise.errors import InputError
+from pcdenoise.geometry.morton import morton_order
 
 _LEAF = 4
 _SLIVER = 1e-20  # squared sine of an angle at `a` under which a triangle is no more than its edges
@@ -116,19 +117,8 @@ def _hierarchy(
     """Order of the items (m,) and the boxes of the nodes, two times (2 * leaves - 1, 3), from the items' boxes."""
     leaves = 1 << max(0, int(np.ceil(np.log2(len(lower) / _LEAF))))
     centres = 0.5 * (lower + upper)
-    extent = np.ptp(centres, axis=0).max()
-    cells = ((centres - centres.min(axis=0)) * (((1 << 20) - 1) / extent if extent > 0 else 0.0)).astype(np.int64)
-    order = np.argsort(_morton(cells), kind="stable")
+    order = morton_order(centres)
     return order, *_boxes(lower[order], upper[order], leaves)
-
-
-def _morton(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(m, 3) integers of 20 bits, their bits interleaved."""
-    key = np.zeros(len(cells), dtype=np.int64)
-    for bit in range(20):
-        for axis in range(3):
-            key |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return key
 
 
 @numba.njit(cache=True)

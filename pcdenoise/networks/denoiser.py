@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdenoise.errors import UsageError
+from pcdenoise.geometry.noise import spacing
+from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
 from pcdenoise.networks.edgeconv import in_cache
 from pcdenoise.networks.features import EdgeConvFeatures
@@ -69,11 +73,22 @@ class StagedDenoiser(ScoreNetwork):
 
     Stage `p` is trained on what stage `p - 1` leaves, so any number of leading stages is a denoiser: stages are passes.
 
+    Noise of several spacings needs neighbourhoods of many points. With `subset_sigma` the first stage looks at
+
+        m = round( (sigma / (s f))^2 ),   f = subset_sigma,   s the cloud's spacing,
+
+    interleaved subsets of the cloud, each on its own: `sqrt(m)` times as sparse, they reach as much further, and their
+    noise is about `f` of their spacings. What is left is no longer correlated from one subset to the other, and the
+    next stage, which sees all points, averages it out.
+
     Args:
         channels, neighbours, neighbourhoods, conditioning: see `EdgeConvFeatures`.
         blocks: EdgeConv blocks of each stage.
         handed_on: width of the features that travel with each point from stage to stage.
+        subset_sigma: see above; None for the whole cloud.
     """
+
+    SMALLEST_SUBSET = 500
 
     def __init__(
         self,
@@ -83,8 +98,12 @@ class StagedDenoiser(ScoreNetwork):
         neighbourhoods: tuple[int, ...] = (4, 8, 16, 32),
         handed_on: int = 16,
         conditioning: str = "input",
+        subset_sigma: float | None = None,
     ) -> None:
+        if subset_sigma is not None and not subset_sigma > 0:
+            raise UsageError(f"network.subset_sigma is {subset_sigma}; give a number above 0, or null")
         super().__init__()
+        self.subset_sigma = subset_sigma
         self.stages = nn.ModuleList(
             DenoisingStage(
                 EdgeConvFeatures(
@@ -99,17 +118,44 @@ class StagedDenoiser(ScoreNetwork):
     def fields(self, patches: NoisyPatches) -> Iterator[tuple[Tensor, ScoreField]]:
         """See `ScoreNetwork`; no gradient runs from stage to stage."""
         x, received = patches.noisy, None
-        for stage in self.stages:
+        for p, stage in enumerate(self.stages):
             assert isinstance(stage, DenoisingStage)
-            field = StageField(stage, received)
+            field = StageField(stage, received, self._shifts(patches) if p == 0 else None)
             yield x, field
             if not bool(torch.isfinite(field.move).all()):
                 return  # no neighbours can be found for the next stage
             x, received = x + field.move.detach(), field.handed_on
 
+    def subsets(self, relative: float, points: int) -> int:
+        """How many interleaved subsets the first stage looks at.
+
+        Args:
+            relative: the noise it is told, in spacings of the cloud.
+            points: of the cloud; a subset has at least `SMALLEST_SUBSET`.
+        """
+        if self.subset_sigma is None:
+            return 1
+        return max(1, min(round((relative / self.subset_sigma) ** 2), points // self.SMALLEST_SUBSET))
+
+    def _shifts(self, patches: NoisyPatches) -> Tensor | None:
+        """Shifts (n, 3) that part the subsets of each patch."""
+        if self.subset_sigma is None:
+            return None
+        shifts = []
+        parts = zip(patches.noisy.chunk(patches.count), patches.estimate.chunk(patches.count), strict=True)
+        for noisy, estimate in parts:
+            points = noisy.detach().cpu().numpy()
+            shifts.append(subsets_apart(points, self.subsets(float(estimate[0]) / spacing(points), len(points))))
+        return torch.from_numpy(np.concatenate(shifts)).to(patches.noisy)
+
 
 class StageField:
     """The score field of one stage: a network that looks at the cloud it is asked about.
+
+    Args:
+        stage: the network.
+        received: features from the stage before.
+        shifts: (n, 3) part subsets of the points that are to be looked at each on its own.
 
     Attributes:
         move, handed_on: the last answer, see `DenoisingStage`.
@@ -118,9 +164,10 @@ class StageField:
     move: Tensor
     handed_on: Tensor
 
-    def __init__(self, stage: DenoisingStage, received: Tensor | None = None) -> None:
-        self._stage, self._received = stage, received
+    def __init__(self, stage: DenoisingStage, received: Tensor | None = None, shifts: Tensor | None = None) -> None:
+        self._stage, self._received, self._shifts = stage, received, shifts
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        self.move, self.handed_on = self._stage(graph_at(x, self._stage.features), sigma, self._received)
+        graph = graph_at(x if self._shifts is None else x + self._shifts, self._stage.features)
+        self.move, self.handed_on = self._stage(graph, sigma, self._received)
         return self.move / sigma**2

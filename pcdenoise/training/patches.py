@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pcdenoise.datasets.noise_models import AnisotropicGaussian, Discrete, Displacement, Gaussian, Laplace, UniformBall
+from pcdenoise.datasets.noise_models.model import Sample
 from pcdenoise.datasets.pairs import Pair
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.noise import spacing
@@ -22,6 +24,19 @@ PATCH_DISTANCE = 16.0
 REACH = 1.5
 
 
+def other_noise(kind: int, sigma: float) -> Displacement:
+    """Noise that is not Gaussian, or not isotropic, with a standard deviation of sigma per coordinate."""
+    return (
+        Laplace(sigma / math.sqrt(2)),
+        UniformBall(sigma * math.sqrt(5)),
+        Discrete(sigma / math.sqrt(2 * Discrete.probability)),
+        AnisotropicGaussian(sigma),
+    )[kind]
+
+
+OTHERS = 4
+
+
 @dataclass(frozen=True)
 class PatchSampler:
     """Cuts a patch of `points` neighbours out of a noisy cloud, turned at random.
@@ -32,6 +47,7 @@ class PatchSampler:
         core: share of the points, nearest to the patch's centre, that give loss.
         sigma: range of the noise, log-uniform, relative to the unit sphere.
         faint: share of the patches whose noise is drawn below that range, down to a fifth of its lower end.
+        others: share of the patches whose noise is, in turn, Laplace, uniform in a ball, discrete or anisotropic.
         levels: noise levels, in spacings of the cloud, from which each patch takes one instead of from that range.
         estimate_error: scale of the log of the noise estimate around the truth. It has heavy tails (Student's t with 2
             degrees of freedom, at most a factor of 4), because noise varies over a scan and an estimate can be far off.
@@ -46,6 +62,7 @@ class PatchSampler:
     core: float = 0.6
     sigma: tuple[float, float] = (0.004, 0.036)
     faint: float = 0.1
+    others: float = 0.0
     levels: tuple[float, ...] | None = None
     estimate_error: float = 0.12
     seed: int = 0
@@ -54,9 +71,10 @@ class PatchSampler:
         for name in ("points", "patches"):
             if getattr(self, name) < 1:
                 raise UsageError(f"patches.{name} is {getattr(self, name)}; give at least 1")
-        if not 0 < self.core <= 1 or not 0 <= self.faint <= 1:
+        if not 0 < self.core <= 1 or not 0 <= self.faint <= 1 or not 0 <= self.others <= 1:
             raise UsageError(
-                f"patches.core={self.core} patches.faint={self.faint}; give shares up to 1, a core above 0"
+                f"patches.core={self.core} patches.faint={self.faint} patches.others={self.others}; "
+                "give shares up to 1, a core above 0"
             )
         if len(self.sigma) != 2 or not 0 < self.sigma[0] <= self.sigma[1]:
             raise UsageError(f"patches.sigma is {list(self.sigma)}; give [lowest,highest], both above 0")
@@ -111,7 +129,11 @@ class PatchSampler:
 
     def _patch(self, clouds: Sequence["CleanCloud"], points: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         cloud, sigma, row = self._choose(clouds, rng)
-        cut = cloud.cut(row, points, sigma, rng)
+        noise: Displacement = Gaussian(sigma)
+        # no draw where there is none to be had
+        if self.others and rng.random() < self.others:
+            noise = other_noise(int(rng.integers(OTHERS)), sigma)
+        cut = cloud.cut(row, points, noise, rng)
         turn = random_rotation(rng)
         estimate = sigma * math.exp(np.clip(self.estimate_error * rng.standard_t(2), -math.log(4), math.log(4)))
         return {
@@ -173,14 +195,16 @@ class CleanCloud:
         self.name = name
         self.count = len(self.points)
 
-    def cut(self, row: int, points: int, sigma: float, rng: np.random.Generator) -> Cut:
+    def cut(self, row: int, points: int, noise: Displacement, rng: np.random.Generator) -> Cut:
         """The `points` neighbours of a row, with fresh noise."""
-        centre = self.points[row] + sigma * rng.standard_normal(3)
+        centre = self._noisy(np.array([row]), noise, rng)[0]
         near = self._near(centre, points * REACH)
-        clean = self.points[near]
-        noisy = clean + sigma * rng.standard_normal(clean.shape)
+        clean, noisy = self.points[near], self._noisy(near, noise, rng)
         chosen = ((noisy - centre) ** 2).sum(axis=1).argsort()[:points]
         return Cut(centre, noisy[chosen], clean[chosen], near)
+
+    def _noisy(self, rows: NDArray[np.intp], noise: Displacement, rng: np.random.Generator) -> NDArray[np.float64]:
+        return self.points[rows] + noise.displacements(Sample(self.points[rows], rows), rng)
 
     def _near(self, centre: NDArray[np.float64], count: float) -> NDArray[np.intp]:
         return np.asarray(self.tree.query(centre, k=np.arange(1, 1 + min(len(self.points), math.ceil(count))))[1])
@@ -205,7 +229,7 @@ class MeasuredCloud(CleanCloud):
         self.noisy_tree = cKDTree(self.noisy)
         self.count = len(self.noisy)
 
-    def cut(self, row: int, points: int, sigma: float, rng: np.random.Generator) -> Cut:  # noqa: ARG002 - drawn before
+    def cut(self, row: int, points: int, noise: Displacement, rng: np.random.Generator) -> Cut:  # noqa: ARG002 - drawn before
         """The `points` noisy neighbours of a noisy row."""
         centre = self.noisy[row]
         chosen = self.noisy_tree.query(centre, k=np.arange(1, points + 1))[1]

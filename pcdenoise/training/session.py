@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 import pcdenoise
-from pcdenoise.checkpoint import save_checkpoint
+from pcdenoise.checkpoint import load_weights, save_checkpoint
 from pcdenoise.denoisers.engine import engine_of
+from pcdenoise.denoisers.models import model_path, read_weights
 from pcdenoise.errors import ModelError, OutputError, UsageError
 from pcdenoise.training.data import TrainingData, read_data
 from pcdenoise.training.loop import Progress
@@ -67,6 +68,9 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
             raise OutputError(
                 f"cannot make the folder {folder}: {error.strerror}; choose another output=FOLDER"
             ) from None
+        if config.get("start"):
+            path = model_path(config["start"])
+            load_weights(recipe.network, read_weights(path)[0], path, part=True)
         state = TrainingState(recipe.network, trainer.learning_rate, trainer.weight_decay)
         if last is not None:
             state.load(last, config["network"])
@@ -201,6 +205,7 @@ class Run:
             "dataset": config["dataset"],
             "pairs": config["pairs"],
             "shapes": data.shapes,
+            "start": config.get("start"),
             "seed": config["seed"],
             "steps": state.step,
             "hours": round(state.records["hours"], 2),

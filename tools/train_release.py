@@ -1,0 +1,127 @@
+"""From meshes to the weights that ship: pack the data, train, publish.
+
+    python tools/train_release.py pack --meshes data/meshes      # runs/release.npz and runs/release.json, under 40 MB
+    python tools/train_release.py train                          # goes on where it stopped
+    torchrun --nproc-per-node 2 tools/train_release.py train     # two processes: fastest on two cores
+    python tools/train_release.py publish                        # pcdenoise/weights/flagship.safetensors, .json
+
+`pack` samples the meshes of FOLDER/train and FOLDER/val, adds thin procedural shapes, and composes
+`conf/experiment/release.yaml`. `train` takes these two files and needs torch, numpy and scipy alone (with numba on a CPU), so it
+runs on a bare machine: carry the repository and the two files there, and the run's folder back.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from pcdenoise.datasets.surfaces import Surface, save
+from pcdenoise.errors import PcdenoiseError
+
+RUNS = Path("runs")
+DATA, RECIPE, RUN = RUNS / "release.npz", RUNS / "release.json", RUNS / "release"
+WEIGHTS = Path("pcdenoise/weights/flagship")
+LARGEST = 40_000_000  # bytes
+THIN = ("plates", "shells", "lathes", "rods", "machined", "profiles")
+
+
+def pack(meshes: Path, cache: Path, thin: int, overrides: list[str]) -> None:
+    """Write data and recipe."""
+    from pcdenoise.config import compose
+    from pcdenoise.datasets.folder import Folder
+    from pcdenoise.datasets.procedural import Shapes
+
+    def said(done: int, of: int, name: str) -> None:
+        print(f"\r{done}/{of} {name:40}", end="", flush=True)
+
+    def without_mesh(surfaces: list[Surface]) -> list[Surface]:
+        return [replace(surface, mesh=None) for surface in surfaces]
+
+    def folder(part: str, resolutions: tuple[int, ...]) -> list[Surface]:
+        source = Folder(root=meshes / part, seed=0, resolutions=resolutions, meshes=True, cache_dir=cache)
+        return source.surfaces(said)
+
+    training = without_mesh(folder("train", (10_000, 30_000, 50_000)))
+    shapes = Shapes(count=thin, seed=1, families=THIN, resolutions=(10_000, 50_000), meshes=False, cache_dir=cache)
+    training += shapes.surfaces(said)
+    DATA.parent.mkdir(parents=True, exist_ok=True)
+    save(training + folder("val", (10_000, 50_000)), DATA)
+    size = DATA.stat().st_size
+    print(f"\n{DATA}: {len(training)} shapes to train on, {size / 1e6:.1f} MB")
+    if size > LARGEST:
+        raise SystemExit(f"more than {LARGEST / 1e6:.0f} MB; give a smaller --thin")
+    config = compose("train", ["experiment=release", f"dataset.path={DATA}", f"output={RUN}", *overrides])
+    RECIPE.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def train(steps: int | None, recipe: Path) -> None:
+    """Train as the recipe says, from where the run stopped."""
+    from pcdenoise.training.loop import Progress
+    from pcdenoise.training.parallel import rank
+    from pcdenoise.training.session import Listener
+    from pcdenoise.training.session import train as run
+
+    config = json.loads(recipe.read_text()) | {"resume": "auto"}
+    if steps:
+        config["trainer"]["max_steps"] = steps
+    began, first = time.perf_counter(), 0
+    speaks = not rank()
+
+    def step(progress: Progress, of: int) -> None:
+        nonlocal first
+        first = first or progress.step
+        if speaks and progress.step % 100 == 0:
+            left = (time.perf_counter() - began) / (progress.step - first + 1) * (of - progress.step)
+            stages = " ".join(f"{value:.3f}" for value in progress.stage_losses)
+            print(f"{progress.step}/{of}  loss {stages}  {left / 60:.0f} min left", flush=True)
+
+    def validated(step: int, figures: dict[str, float]) -> None:
+        print(step, " ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
+
+    best = run(config, Listener(message=print if speaks else lambda text: None, step=step, validated=validated))
+    if speaks:
+        print(best)
+
+
+def publish(run: Path) -> None:
+    """Put the best weights of the run among those that ship."""
+    shutil.copyfile(run / "best.safetensors", WEIGHTS.with_suffix(".safetensors"))
+    shutil.copyfile(run / "best.json", WEIGHTS.with_suffix(".json"))
+    print(WEIGHTS.with_suffix(".safetensors"))
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack", help="data and recipe")
+    packing.add_argument("--meshes", type=Path, required=True, help="folder with train/ and val/")
+    packing.add_argument("--cache", type=Path, default=Path("cache"), help="sampled clouds")
+    packing.add_argument("--thin", type=int, default=18, help="procedural shapes with thin parts")
+    packing.add_argument("override", nargs="*", help="of the recipe, such as trainer.max_steps=5000")
+    training = commands.add_parser("train", help="train, or go on")
+    training.add_argument("--steps", type=int, help="instead of those of the recipe")
+    training.add_argument("--recipe", type=Path, default=RECIPE)
+    publishing = commands.add_parser("publish", help="ship the best weights")
+    publishing.add_argument("--run", type=Path, default=RUN)
+    options = parser.parse_args()
+    try:
+        match options.command:
+            case "pack":
+                pack(options.meshes, options.cache, options.thin, options.override)
+            case "train":
+                train(options.steps, options.recipe)
+            case "publish":
+                publish(options.run)
+    except PcdenoiseError as error:
+        raise SystemExit(f"train_release: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
