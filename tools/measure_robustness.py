@@ -370,12 +370,10 @@ def density(setting: Setting) -> list[Row]:
         rng = np.random.default_rng([number, len(dense)])
         uneven = dense[thinned_along_x(dense, rng)]
         even = dense[np.sort(rng.choice(len(dense), len(uneven), replace=False))]
-        end = dense[:, 0].min() + 0.25 * np.ptp(dense[:, 0])
+        end, mesh = dense[:, 0].min() + 0.25 * np.ptp(dense[:, 0]), mesh_of(surface)
         for (kind, clean), level in product(zip(kinds, (uneven, even), strict=True), levels):
 
-            def judge(
-                result: Points, clean: Points = clean, end: float = end, mesh: Mesh = mesh_of(surface)
-            ) -> dict[str, float]:
+            def judge(result: Points, clean: Points = clean, end: float = end, mesh: Mesh = mesh) -> dict[str, float]:
                 squared = point_to_mesh(result[clean[:, 0] < end], *mesh).squared
                 return chamfer_to(clean, result) | {"sparse end": float(squared.mean())}
 
