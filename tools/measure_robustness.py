@@ -211,7 +211,7 @@ def harm(setting: Setting) -> list[Row]:
     """Chamfer distance of the result over that of the input, on clean clouds and under faint Gaussian noise.
 
     To the clean cloud itself, and to a second, independent Poisson sampling of the same mesh, which no result can
-    reach: the only one for a clean input, whose distance to itself is 0.
+    reach: that one is judged for a clean input, whose distance to itself is 0, and is the unit of how far it is moved.
     """
     own, other = "CD / input's", "CD to a second sampling / input's"
     trials = []
@@ -229,6 +229,9 @@ def harm(setting: Setting) -> list[Row]:
     rows = []
     for n, level in product(setting.points, (0.0, *FAINT)):
         case = _harm_case(n, level)
+        if not level:
+            away = {m: over(scores[case, own, m], scores[case, other, INPUT]) for m in setting.methods}
+            rows.append(Row(case, "CD to itself / input's to a second sampling", away))
         for quantity in (own, other) if level else (other,):
             rows.append(Row(case, quantity, relative(scores, setting.methods, case, quantity, INPUT), WORSE))
     return rows

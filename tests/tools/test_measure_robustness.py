@@ -164,13 +164,14 @@ def test_what_is_lost_misses(tool):
 
 def test_harm_of_nothing_is_one_and_of_shrinking_above(tool, setting):
     rows = tool.harm(setting)
-    assert len(rows) == 1 + 2 * len(tool.FAINT)
-    assert rows[0].quantity.startswith("CD to a second sampling")  # a clean cloud is at no distance from itself
-    for row in rows:
+    assert len(rows) == 2 + 2 * len(tool.FAINT)
+    assert rows[0].values["identity"] == {"ball": 0.0, "box": 0.0}  # a clean cloud is at no distance from itself
+    assert rows[0].mean("shrunk") > 0
+    for row in rows[1:]:
         assert row.values["identity"] == {"ball": 1.0, "box": 1.0}
         assert row.passed("identity")
-    assert rows[1].mean("shrunk") > 1.1
-    assert not rows[1].passed("shrunk")
+    assert rows[2].mean("shrunk") > 1.1
+    assert not rows[2].passed("shrunk")
 
 
 def test_bias_of_a_shrunk_sphere_is_known(tool, setting):
@@ -266,7 +267,7 @@ def test_the_command_prints_and_writes(tool, meshes, monkeypatch, capsys):
     report = json.loads(Path("found.json").read_text())
     assert report["shapes"] == ["box"]
     assert list(report["sections"]) == ["plates", "harm"]
-    row = report["sections"]["harm"]["rows"][1]
+    row = report["sections"]["harm"]["rows"][2]
     assert (row["case"], row["quantity"], row["bar"]) == ("0.1K, 0.2 spacings", "CD / input's", 1.02)
     assert row["methods"]["identity"]["passed"] is True
     assert row["methods"]["identity"]["by_shape"] == {"box": 1.0}
