@@ -5,6 +5,7 @@ import torch
 import pcdenoise
 from pcdenoise.api import denoise_with_report, inspect, list_models, load_model
 from pcdenoise.cloud import PointCloud
+from pcdenoise.denoisers.whole_cloud import QUALITIES
 from pcdenoise.errors import InputError, ModelError, UsageError
 
 
@@ -91,6 +92,19 @@ def test_rotations_are_seeded(noisy_sphere, denoiser):
     np.testing.assert_array_equal(a, b)
     assert np.abs(a - c).max() > 1e-6
     assert radial_error(a) < 0.3 * radial_error(noisy_sphere)
+
+
+def test_quality_means_passes_and_rotations(noisy_sphere, denoiser):
+    cloud = PointCloud(noisy_sphere)
+    results = {quality: denoise_with_report(cloud, denoiser, quality=quality) for quality in QUALITIES}
+    for quality, options in (("fast", {"passes": 1}), ("balanced", {}), ("best", {"rotations": 6})):
+        wanted, report = denoise_with_report(cloud, denoiser, **options)
+        np.testing.assert_array_equal(results[quality][0].points, wanted.points)
+        assert results[quality][1].passes == report.passes
+    errors = [radial_error(result.points) for result, _ in results.values()]
+    assert errors == sorted(errors, reverse=True)
+    with pytest.raises(UsageError, match="fast, balanced, best"):
+        denoise_with_report(cloud, denoiser, quality="good")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 AFTER_INTERRUPT = "no file is half written"
 OF_NETWORKS = ("model", "device", "sampler", "tile", "relaxation", "ensemble")
 OF_METHODS = "method."
+QUALITIES = ("fast", "balanced", "best")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH", help="weights: a name that comes with the package or a file")
     parser.add_argument("--method", metavar="NAME", help="a file in conf/method/ instead of a network, such as jet")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where the network runs")
+    parser.add_argument("--quality", choices=QUALITIES, help="more for more time (default: balanced)")
     parser.add_argument("--passes", metavar="auto|N", help="network passes; auto goes by the estimated noise")
     parser.add_argument("--strength", type=float, metavar="X", help="factor of the displacement, 0 to 2 (default 1)")
     parser.add_argument("--max-move", type=float, metavar="LENGTH", help="nothing moves further, in the cloud's unit")
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     given = overrides(options.overrides)
     words = [word for word in given if not word.startswith(OF_METHODS)]
     config = compose("denoise", words)
-    flags = {key: getattr(options, key) for key in ("model", "device", "passes", "strength", "max_move", "seed")}
+    flags = {key: getattr(options, key) for key in ("model", "device", "quality", "passes", "strength", "max_move", "seed")}
     config |= {key: value for key, value in flags.items() if value is not None}
     _check_values(config)
     passes = _passes(config["passes"])
@@ -68,8 +70,10 @@ def run(options: argparse.Namespace) -> None:
         from pcdenoise.viewer.animation import Trajectory, check_animation, write_animation
 
         check_animation(options.animate, overwrite=options.overwrite)
-        if config["rotations"] > 1:
-            raise UsageError("the average of several orientations has no steps; leave out rotations or --animate")
+        if (config["rotations"] or 1) > 1 or (config["quality"] == "best" and not options.method):
+            raise UsageError(
+                "the average of several orientations has no steps; leave out rotations, --quality best or --animate"
+            )
     cloud = read(options.input)
     trajectory = None if options.animate is None else Trajectory(cloud)
 
@@ -82,6 +86,7 @@ def run(options: argparse.Namespace) -> None:
         result, report = denoise_with_report(
             cloud,
             denoiser,
+            quality=config["quality"],
             passes=passes,
             strength=config["strength"],
             max_move=config["max_move"],
@@ -145,14 +150,16 @@ def _check_values(config: dict[str, Any]) -> None:
 
     for key in ("strength", "max_move", "rotations", "seed", "tile", "relaxation", "ensemble"):
         value = config[key]
-        if key == "max_move" and value is None:
+        if key in ("max_move", "rotations") and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise UsageError(f"{key} is {value!r}; give a number")
+    if config["quality"] not in QUALITIES:
+        raise UsageError(f"quality is {config['quality']!r}; give {', '.join(QUALITIES)}")
     if config["relaxation"] < 0:
         raise UsageError(f"relaxation is {config['relaxation']}; give a number from 0")
     for key, least in {"rotations": 1, "seed": 0, "tile": 1, "ensemble": 1}.items():
-        if not isinstance(config[key], int) or config[key] < least:
+        if config[key] is not None and (not isinstance(config[key], int) or config[key] < least):
             raise UsageError(f"{key} is {config[key]}; give a whole number from {least}")
 
 

@@ -21,9 +21,10 @@ class Learned:
     Args:
         model: one of `list_models()`, or the path of a `.safetensors` file.
         device: `auto`, `cpu` or `cuda`.
+        quality: `fast`, `balanced` or `best`.
         passes: `auto` or a number.
         strength: factor of the displacement, from 0 to 2.
-        rotations: orientations to average over.
+        rotations: orientations to average over; None goes by quality.
 
     Raises:
         ModelError, UsageError: see `load_model`; the weights are read at once.
@@ -34,9 +35,10 @@ class Learned:
 
     model: str = "auto"
     device: str = "auto"
+    quality: str = "balanced"
     passes: str | int = "auto"
     strength: float = 1.0
-    rotations: int = 1
+    rotations: int | None = None
 
     def __post_init__(self) -> None:
         assert self.engine is not None
@@ -63,6 +65,7 @@ class Learned:
         result, _ = denoise_with_report(
             PointCloud(points),
             self.engine,
+            quality=self.quality,
             passes=self.passes,
             strength=self.strength,
             rotations=self.rotations,

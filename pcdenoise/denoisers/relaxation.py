@@ -1,5 +1,6 @@
 """Even spacing of a cloud along its surface."""
 
+import math
 from typing import Any
 
 import numba
@@ -53,34 +54,43 @@ def relax_tangentially(
 def _normals(points: Any, idx: Any, normals: Any) -> None:
     """The direction of least variance of each point and its 8 nearest neighbours."""
     for i in numba.prange(len(points)):
-        offsets = np.zeros((SPACING_NEIGHBOUR + 1, 3))
-        for j in range(SPACING_NEIGHBOUR):
-            offsets[j + 1] = points[idx[i, j]] - points[i]
         mean = np.zeros(3)
-        for row in offsets:
-            mean += row / len(offsets)
-        covariance = np.zeros((3, 3))
-        for row in offsets:
+        for j in idx[i, :SPACING_NEIGHBOUR]:
+            for a in range(3):
+                mean[a] += (points[j, a] - points[i, a]) / (SPACING_NEIGHBOUR + 1)
+        covariance = np.outer(mean, mean)  # the point itself has the offset zero
+        for j in idx[i, :SPACING_NEIGHBOUR]:
             for a in range(3):
                 for b in range(3):
-                    covariance[a, b] += (row[a] - mean[a]) * (row[b] - mean[b])
+                    u, v = points[j, a] - points[i, a] - mean[a], points[j, b] - points[i, b] - mean[b]
+                    covariance[a, b] += u * v
         normals[i] = np.linalg.eigh(covariance)[1][:, 0]
 
 
 @numba.njit(parallel=True, cache=True)
 def _repel(start: Any, points: Any, normals: Any, idx: Any, support: Any, step: float, limit: Any) -> Any:
+    """Axis by axis: an array for each offset would take ten times as long."""
     moved = np.empty_like(points)
     for i in numba.prange(len(points)):
         push = np.zeros(3)
-        for j in range(idx.shape[1]):
-            offset = points[i] - points[idx[i, j]]
-            distance = np.sqrt((offset * offset).sum())
+        for j in idx[i]:
+            squared = 0.0
+            for a in range(3):
+                squared += (points[i, a] - points[j, a]) ** 2
+            distance = math.sqrt(squared)
             if 0 < distance < support[i]:
-                push += (1 - distance / support[i]) / distance * offset
-        push -= (push * normals[i]).sum() * normals[i]
-        total = points[i] + step * support[i] * push - start[i]
-        length = np.sqrt((total * total).sum())
-        if length > limit[i]:
-            total *= limit[i] / length
-        moved[i] = start[i] + total
+                weight = (1 - distance / support[i]) / distance
+                for a in range(3):
+                    push[a] += weight * (points[i, a] - points[j, a])
+        across = 0.0
+        for a in range(3):
+            across += push[a] * normals[i, a]
+        squared = 0.0
+        for a in range(3):
+            push[a] = points[i, a] + step * support[i] * (push[a] - across * normals[i, a]) - start[i, a]
+            squared += push[a] ** 2
+        length = math.sqrt(squared)
+        shrink = limit[i] / length if length > limit[i] else 1.0
+        for a in range(3):
+            moved[i, a] = start[i, a] + shrink * push[a]
     return moved

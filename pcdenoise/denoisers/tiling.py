@@ -39,6 +39,49 @@ class Tile:
     sizes: tuple[int, ...]
 
 
+def run_in_tiles(
+    order: NDArray[np.int64],
+    tile: int,
+    evaluate: Callable[[NDArray[np.int64]], tuple[NDArray[Any], ...]],
+    outputs: tuple[NDArray[Any], ...],
+    progress: Callable[[float], None],
+) -> None:
+    """Fill each array of `outputs` (n, ...) with what `evaluate` gives for the rows of each tile.
+
+    A tile that does not fit into memory is halved.
+
+    Args:
+        order: (n,) all rows, near ones together.
+        tile: rows per tile.
+        evaluate: the results for some rows.
+        outputs: filled in place.
+        progress: told the share of the work that is done.
+
+    Raises:
+        OutOfMemoryError: not even the smallest tile fits.
+    """
+    tiles = deque(np.array_split(order, math.ceil(len(order) / tile)))
+    done = 0
+    while tiles:
+        rows = tiles.popleft()
+        try:
+            results = evaluate(rows)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            if len(rows) <= SMALLEST_TILE:
+                raise OutOfMemoryError(
+                    f"not even a tile of {len(rows)} points fits into memory; "
+                    "close other programs or use a smaller model"
+                ) from None
+            tiles.extendleft(reversed(np.array_split(rows, 2)))
+            continue
+        for output, result in zip(outputs, results, strict=True):
+            output[rows] = result
+        done += len(rows)
+        progress(done / len(order))
+
+
 class Tiling:
     """A cloud in tiles, searched once.
 
@@ -68,35 +111,16 @@ class Tiling:
         outputs: tuple[NDArray[Any], ...],
         progress: Callable[[float], None],
     ) -> None:
-        """Fill each array of `outputs` (n, ...) with what `evaluate` gives for the rows of each tile.
+        """`run_in_tiles` over this cloud."""
 
-        A tile that does not fit into memory is halved.
-
-        Raises:
-            OutOfMemoryError: not even the smallest tile fits.
-        """
-        n = len(self._place)
-        tiles = deque(np.array_split(self._search.order, math.ceil(n / self._tile)))
-        done = 0
-        while tiles:
-            rows = tiles.popleft()
+        def gather(rows: NDArray[np.int64]) -> Tile:
             try:
-                results = evaluate(self._gather(rows))
-            except (MemoryError, RuntimeError) as error:
-                if not _is_memory(error):
-                    raise
-                if len(rows) <= SMALLEST_TILE:
-                    raise OutOfMemoryError(
-                        f"not even a tile of {len(rows)} points fits into memory; "
-                        "close other programs or use a smaller model"
-                    ) from None
+                return self._gather(rows)
+            except MemoryError:
                 self._place.fill(-1)
-                tiles.extendleft(reversed(np.array_split(rows, 2)))
-                continue
-            for output, result in zip(outputs, results, strict=True):
-                output[rows] = result
-            done += len(rows)
-            progress(done / n)
+                raise
+
+        run_in_tiles(self._search.order, self._tile, lambda rows: evaluate(gather(rows)), outputs, progress)
 
     def _gather(self, rows: NDArray[np.int64]) -> Tile:
         place = self._place  # rows of the cloud to those of the tile, -1 outside

@@ -25,6 +25,22 @@ REACH = 6.0
 
 
 @dataclass(frozen=True)
+class Quality:
+    """How much work is done for a result.
+
+    Attributes:
+        passes: at most so many; None for all that the network has.
+        rotations: orientations to average over.
+    """
+
+    passes: int | None = None
+    rotations: int = 1
+
+
+QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=6)}
+
+
+@dataclass(frozen=True)
 class Report:
     """What was done to a cloud. Lengths are in the cloud's own unit.
 
@@ -60,10 +76,11 @@ def denoise_with_report(
     cloud: PointCloud,
     denoiser: Mover,
     *,
+    quality: str = "balanced",
     passes: str | int = "auto",
     strength: float = 1.0,
     max_move: float | None = None,
-    rotations: int = 1,
+    rotations: int | None = None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
     iterate: Callable[[NDArray[np.float64]], None] | None = None,
@@ -74,10 +91,11 @@ def denoise_with_report(
     Args:
         cloud: any unit; rows with NaN or infinity stay where they are.
         denoiser: from `load_model`, or a `MethodMover`.
-        passes: `auto` (by the blind noise estimate; a clean cloud gets none) or a number from 0.
+        quality: `fast`, `balanced` or `best`, see `QUALITIES`; a method that is no network has one alone.
+        passes: `auto` (by quality and blind noise estimate; a clean cloud gets none) or a number from 0.
         strength: factor of the displacement, from 0 to 2.
         max_move: the largest displacement, in the cloud's unit.
-        rotations: average over so many random orientations of the cloud; 1 takes it as it lies.
+        rotations: average over so many random orientations of the cloud; 1 takes it as it lies, None goes by quality.
         seed: of the orientations and of what the sampler draws.
         progress: told the share of the work that is done.
         iterate: given the positions (n, 3) after each step of the sampler, in the cloud's unit, before strength and
@@ -95,6 +113,10 @@ def denoise_with_report(
         raise UsageError(f"max-move is {max_move}; give a positive length in the cloud's unit")
     if passes != "auto" and not (isinstance(passes, int) and 0 <= passes <= denoiser.passes):
         raise UsageError(f"passes is {passes}; give auto or a number from 0 to {denoiser.passes}")
+    if quality not in QUALITIES:
+        raise UsageError(f"quality is {quality!r}; give {', '.join(QUALITIES)}")
+    if rotations is None:
+        rotations = 1 if isinstance(denoiser, MethodMover) else QUALITIES[quality].rotations
     if rotations < 1:
         raise UsageError(f"rotations is {rotations}; give at least 1")
     started = time.perf_counter()
@@ -106,7 +128,7 @@ def denoise_with_report(
     frame = Frame.of(distinct)
     local = frame.to_local(distinct)
     level = estimate_noise(local)
-    count = passes_for(level, denoiser) if passes == "auto" else int(passes)
+    count = passes_for(level, denoiser, quality) if passes == "auto" else int(passes)
     note = ""
     if len(distinct) <= denoiser.neighbours:
         count = 0
@@ -156,9 +178,9 @@ def denoise_with_report(
     return cloud.with_points(points), report
 
 
-def passes_for(level: float, denoiser: Mover) -> int:
+def passes_for(level: float, denoiser: Mover, quality: str = "balanced") -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
-    return 0 if level < CLEAN else denoiser.passes
+    return 0 if level < CLEAN else min(denoiser.passes, QUALITIES[quality].passes or denoiser.passes)
 
 
 def _average(

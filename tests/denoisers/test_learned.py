@@ -1,3 +1,4 @@
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from pcdenoise.denoisers.learned import LearnedDenoiser
 from pcdenoise.denoisers.tiling import Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
+from pcdenoise.geometry.noise import spacing
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
@@ -119,6 +121,21 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
         found = scale * field(scale * x + 5.0, (scale * sigma).double())
         error = (found - wanted).norm() / wanted.norm()
         assert error < 1e-4, (tile, scale, error)
+
+
+def test_subsets_in_tiles_are_those_in_training(networks, cloud):
+    """Strong noise: the engine parts the cloud as training parts a patch."""
+    network = copy.deepcopy(networks["staged"])
+    points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
+    moves = []
+    for network.subset_sigma in (None, 0.9 / 3**0.5):
+        with torch.no_grad():
+            x, field = next(network.fields(patches_of(points, told)))
+            moves.append((told**2 * field(x, torch.full((2000, 1), told))).numpy())
+        for tile in (200_000, 1100):
+            found = LearnedDenoiser(network, tile=tile, relaxation=0.0)(points, np.full(2000, told), 1) - points
+            assert np.linalg.norm(found - moves[-1]) < 1e-4 * np.linalg.norm(moves[-1])
+    assert np.linalg.norm(moves[0] - moves[1]) > 0.1 * np.linalg.norm(moves[0])
 
 
 def test_neighbouring_fields_are_averaged(networks, cloud):

@@ -7,6 +7,8 @@ from clouds import patches_of
 from torch import nn
 
 from pcdenoise.errors import UsageError
+from pcdenoise.geometry.noise import spacing
+from pcdenoise.geometry.subsets import interleaved_subsets
 from pcdenoise.kernels.neighbourhood import build_graph_at
 from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.networks.graphs import graph_at
@@ -69,6 +71,33 @@ def test_no_gradient_runs_from_stage_to_stage():
     assert model.stages[0].head.weight.grad is None
     # but the features that are handed on are trained by the stage that receives them
     assert model.stages[0].hand_on.weight.grad.abs().sum() > 0
+
+
+def test_strong_noise_is_looked_at_in_interleaved_subsets():
+    """The first stage moves each subset as it would move a cloud that is nothing but this subset; the next sees all."""
+    model, points = small_model(), np.random.default_rng(0).standard_normal((1500, 3)) * [6.0, 6.0, 1.0]
+    model.subset_sigma, told = 0.5, 0.5 * spacing(points) * 3**0.5
+    patches = patches_of(points, told)
+    subsets = interleaved_subsets(points, 3)
+    with torch.no_grad():
+        x, first = next(model.fields(patches))
+        move = told**2 * first(x, patches.estimate)
+        model.subset_sigma = None
+        for subset in range(3):
+            alone = patches_of(points[subsets == subset], told)
+            x, field = next(model.fields(alone))
+            torch.testing.assert_close(move[subsets == subset], told**2 * field(x, alone.estimate), rtol=1e-4, atol=1e-5)
+
+
+def test_how_many_subsets():
+    model = small_model()
+    assert model.subsets(100.0, 10_000) == 1
+    model.subset_sigma = 0.8
+    assert [model.subsets(0.8 * m**0.5, 10_000) for m in (0.1, 1, 2, 5)] == [1, 1, 2, 5]
+    assert model.subsets(100.0, 10_000) == 20  # none has less than 500 points
+    assert model.subsets(100.0, 80) == 1
+    with pytest.raises(UsageError, match="subset_sigma is 0"):
+        StagedDenoiser(**SHAPE, blocks=(1,), subset_sigma=0)
 
 
 def test_the_score_has_a_derivative():

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from pcdenoise.datasets.noise_models.model import Sample
 from pcdenoise.errors import UsageError
-from pcdenoise.training.patches import PATCH_DISTANCE, CleanCloud, PatchSampler
+from pcdenoise.training.patches import OTHERS, PATCH_DISTANCE, CleanCloud, PatchSampler, other_noise
 
 
 def test_a_batch_depends_on_seed_and_step_alone(cloud):
@@ -34,6 +35,28 @@ def test_the_noise_of_a_batch_is_what_it_says(cloud):
     assert relative.std() == pytest.approx(1, abs=0.02)
     assert 0.01 <= batch.sigma.min() <= batch.sigma.max() <= 0.03
     np.testing.assert_allclose(np.linalg.norm(batch.normals, axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", range(OTHERS))
+def test_other_noise_has_the_same_deviation(kind):
+    sample = Sample(np.zeros((200_000, 3)), np.arange(200_000))
+    moves = other_noise(kind, 0.02).displacements(sample, np.random.default_rng(0))
+    np.testing.assert_allclose(moves.std(axis=0), 0.02, rtol=0.01)
+
+
+def test_a_share_of_the_patches_has_other_noise(cloud):
+    """Uniform noise ends at sqrt(5) sigma, discrete noise lies on the axes: both are told from Gaussian noise."""
+
+    def ends(others):
+        sampler = PatchSampler(points=400, patches=40, sigma=(0.02, 0.02), faint=0.0, others=others)
+        batch = sampler.batch([cloud], 0)
+        lengths = (batch.noisy - batch.clean).norm(dim=1).view(40, 400) / 0.02
+        return int((lengths.amax(dim=1) < 5**0.5 + 1e-6).sum())
+
+    assert ends(0.0) == 0
+    assert 8 < ends(1.0) < 33  # two kinds of four end there
+    with pytest.raises(UsageError, match=r"patches.others=1.5"):
+        PatchSampler(others=1.5)
 
 
 def test_patches_are_as_large_as_the_smallest_cloud_allows(cloud):

@@ -56,6 +56,25 @@ def test_a_run_killed_at_any_step_and_resumed_has_the_bits_of_the_whole(step, wh
     same_run(whole[0], tmp_path / "cut", rows)
 
 
+def test_a_run_can_begin_with_weights(whole, configured, tmp_path):
+    """What they have is taken, a stage that they lack is fresh, and what does not fit is named."""
+    words = ["trainer.max_steps=1", "trainer.learning_rate=1e-30", f"start={whole[0] / BEST}"]
+    weights, _ = load_checkpoint(whole[0] / BEST)
+    best = train(configured(tmp_path / "same", *words))
+    begun, header = load_checkpoint(best)
+    assert all(torch.equal(begun[name], value) for name, value in weights.items())
+    assert header["provenance"]["start"] == str(whole[0] / BEST)
+    blocks = configured(tmp_path / "longer")["network"]["blocks"]
+    longer = train(configured(tmp_path / "longer", *words, f"network.blocks={[*blocks, 1]}".replace(" ", "")))
+    grown, _ = load_checkpoint(longer)
+    assert grown.keys() > weights.keys()
+    assert all(torch.equal(grown[name], value) for name, value in weights.items())
+    with pytest.raises(ModelError, match="another architecture"):
+        train(configured(tmp_path / "wider", *words, "network.channels=24"))
+    with pytest.raises(ModelError, match="there is no model"):
+        train(configured(tmp_path / "none", "start=nowhere"))
+
+
 def test_a_loss_that_draws_resumes_to_the_bit(configured, tmp_path, rows):
     words = [word for word in LENGTH if "every" not in word] + ["checkpoint_every=2", "loss=sliced"]
     train(configured(tmp_path / "whole", *words))
