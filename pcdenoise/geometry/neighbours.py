@@ -1,6 +1,5 @@
 """Exact nearest neighbours, behind one function, on the CPU and on a GPU."""
 
-import importlib.util
 from typing import Any, overload
 
 import numpy as np
@@ -9,10 +8,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pcdenoise.errors import InputError
+from pcdenoise.geometry.bucket_tree import BucketTree
 
 FloatArray = NDArray[np.float64] | NDArray[np.float32]
-
-_BLOCK = 1 << 26  # distances held at once by the search on a GPU: 256 MB of float32
 
 
 @overload
@@ -26,10 +24,9 @@ def knn(
 def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False) -> tuple[Any, Any]:
     """The `k` points nearest to each query, nearest first; equally distant ones in the order of their index.
 
-    Arrays and CPU tensors go through scipy's KD-tree on all cores, in float64. CUDA tensors stay on their device:
-    torch-cluster's search where it is installed, a blocked exhaustive search otherwise. Every path is exact and gives
-    the same answer on every run. Where several points share the k-th distance, which of them come in is the
-    search's choice.
+    Arrays and CPU tensors go through scipy's KD-tree on all cores, CUDA tensors through `BucketTree` on their device.
+    Both take distances in float64, are exact and give the same answer on every run. Where several points share the
+    k-th distance, which of them come in is the search's choice.
 
     Args:
         points: (n, 3) float32 or float64, finite.
@@ -51,7 +48,7 @@ def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False)
         raise InputError(f"{k} neighbours asked of {len(points)} points; ask for 1 to {max(available, 1)}")
     if isinstance(points, torch.Tensor):
         if points.is_cuda:
-            return _on_cuda(points, k, queries, include_self)
+            return _on_device(points, k, queries, include_self)
         asked = None if queries is None else queries.detach().numpy()
         distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
         return torch.from_numpy(distances), torch.from_numpy(indices).long()
@@ -134,40 +131,12 @@ def _with_self(
     return distances, indices
 
 
-def _on_cuda(
+def _on_device(
     points: torch.Tensor, k: int, queries: torch.Tensor | None, include_self: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`knn` on the tensors' own device: squared differences, never |a|^2 + |b|^2 - 2ab, which cancels in float32."""
-    points = points.detach()
-    asked = points if queries is None else queries.detach()
-    exclude = queries is None and not include_self
-    if not (torch.isfinite(points).all() and torch.isfinite(asked).all()):
+    """`knn` in plain torch on the tensors' own device."""
+    if not (torch.isfinite(points).all() and (queries is None or torch.isfinite(queries).all())):
         raise InputError("coordinates are not finite; drop such rows before asking for neighbours")
-    if importlib.util.find_spec("torch_cluster") is not None and k < 100:
-        from torch_cluster import knn as cluster_knn
-
-        # one more than asked, so that the point itself can be taken out
-        found = cluster_knn(points, asked, k + int(exclude))[1].view(len(asked), -1)
-        distances = (points[found] - asked[:, None]).square().sum(2)
-        if exclude:
-            own = found == torch.arange(len(asked), device=points.device)[:, None]
-            distances = distances.masked_fill(own, torch.inf)
-        return _nearest(distances, found, k)
-    parts = []
-    rows = max(1, _BLOCK // len(points))
-    for first in range(0, len(asked), rows):
-        block = asked[first : first + rows]
-        squared = torch.zeros(len(block), len(points), dtype=points.dtype, device=points.device)
-        for axis in range(3):
-            squared.addcmul_(difference := block[:, None, axis] - points[None, :, axis], difference)
-        if exclude:
-            squared[torch.arange(len(block)), torch.arange(first, first + len(block))] = torch.inf
-        parts.append(_nearest(*squared.topk(k, largest=False, sorted=False), k))
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-
-
-def _nearest(squared: torch.Tensor, indices: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first k of each row by distance, ties by index: two stable sorts, the last one by distance."""
-    indices, order = indices.sort(dim=1)
-    squared, order = squared.gather(1, order).sort(dim=1, stable=True)
-    return squared[:, :k].sqrt(), indices.gather(1, order)[:, :k]
+    tree = BucketTree(points)
+    found = tree.neighbours(k, include_self=include_self) if queries is None else tree.nearest(queries, k)
+    return found[0].to(points.dtype), found[1].long()

@@ -4,7 +4,6 @@ import torch
 from scipy.spatial.distance import cdist
 
 from pcdenoise.errors import InputError
-from pcdenoise.geometry import neighbours
 from pcdenoise.geometry.neighbours import knn
 
 
@@ -91,18 +90,6 @@ def test_tensors_in_tensors_out(points):
     assert indices.dtype == torch.int64
     np.testing.assert_array_equal(indices.numpy(), expected_indices)
     np.testing.assert_array_equal(distances.numpy(), expected)
-
-
-@pytest.mark.parametrize("own", [False, True])
-def test_the_exhaustive_search_agrees_with_the_tree(points, own, monkeypatch):
-    monkeypatch.setattr(neighbours, "_BLOCK", 7 * len(points))
-    queries = None if own else points[:33] + 0.1
-    distances, indices = neighbours._on_cuda(
-        torch.from_numpy(points), 6, None if queries is None else torch.from_numpy(queries), include_self=False
-    )
-    expected, expected_indices = knn(points, 6, queries)
-    np.testing.assert_array_equal(indices.numpy(), expected_indices)
-    np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-12)
 
 
 @pytest.mark.gpu
