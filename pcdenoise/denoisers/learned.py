@@ -16,6 +16,7 @@ from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import build_graph, build_graph_at
+from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
@@ -258,7 +259,7 @@ class LearnedDenoiser:
     def _graph(self, features: EdgeConvFeatures, points: NDArray[np.float64], tile: Tile) -> Any:
         members = points[tile.members]
         graph = build_graph(members, tile.idx, tile.spacing, features.neighbourhoods, tile.sizes)
-        return graph.to(self.device)
+        return with_wider_moments(graph, features.hops).to(self.device)
 
     def _told(self, sigma: Tensor, rows: Tensor) -> Tensor:
         return sigma[rows].float().to(self.device)

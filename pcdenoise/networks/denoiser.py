@@ -24,7 +24,7 @@ class DenoisingStage(nn.Module):
 
         move_i = s_i ( sum_k A_k,i m_k,i + (sigma / s_i) b_i ),   (A, b) = head(F_T)
 
-    `m_k` is the mean offset of the k nearest neighbours, `s` the local spacing. Without conditioning the factor
+    `m_k` is the mean offset of the points of neighbourhood k, `s` the local spacing. Without conditioning the factor
     `sigma / s_i` is 1.
 
     Args:
@@ -37,7 +37,7 @@ class DenoisingStage(nn.Module):
         self.features = features
         channels = features.channels
         self.hidden = nn.Linear(channels, channels)
-        self.head = nn.Linear(channels, 9 * len(features.neighbourhoods) + 3)
+        self.head = nn.Linear(channels, 9 * features.scales + 3)
         self.hand_on = nn.Linear(channels, handed_on)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -63,7 +63,7 @@ class DenoisingStage(nn.Module):
     def _output(self, x: Tensor, relative: Tensor, moments: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor]:
         """Displacement in the unit of the points, and features to hand on."""
         head = self.head(F.silu(self.hidden(x)))
-        matrices = head[:, 3:].view(len(x), len(self.features.neighbourhoods), 3, 3)
+        matrices = head[:, 3:].view(len(x), self.features.scales, 3, 3)
         own = head[:, :3] if self.features.conditioning == "none" else relative * head[:, :3]
         return (torch.einsum("nkij,nkj->ni", matrices, moments[:, :, :3]) + own) * spacing, self.hand_on(x)
 
@@ -82,7 +82,7 @@ class StagedDenoiser(ScoreNetwork):
     next stage, which sees all points, averages it out.
 
     Args:
-        channels, neighbours, neighbourhoods, conditioning: see `EdgeConvFeatures`.
+        channels, neighbours, neighbourhoods, conditioning, hops: see `EdgeConvFeatures`.
         blocks: EdgeConv blocks of each stage.
         handed_on: width of the features that travel with each point from stage to stage.
         subset_sigma: see above; None for the whole cloud.
@@ -99,6 +99,7 @@ class StagedDenoiser(ScoreNetwork):
         handed_on: int = 16,
         conditioning: str = "input",
         subset_sigma: float | None = None,
+        hops: int = 0,
     ) -> None:
         if subset_sigma is not None and not subset_sigma > 0:
             raise UsageError(f"network.subset_sigma is {subset_sigma}; give a number above 0, or null")
@@ -107,7 +108,13 @@ class StagedDenoiser(ScoreNetwork):
         self.stages = nn.ModuleList(
             DenoisingStage(
                 EdgeConvFeatures(
-                    channels, count, neighbours, tuple(neighbourhoods), conditioning, received=handed_on if p else 0
+                    channels,
+                    count,
+                    neighbours,
+                    tuple(neighbourhoods),
+                    conditioning,
+                    received=handed_on if p else 0,
+                    hops=hops,
                 ),
                 handed_on,
             )

@@ -26,6 +26,7 @@ class EdgeConvFeatures(nn.Module):
         blocks: number of EdgeConv blocks.
         neighbours: k of the graph.
         neighbourhoods: neighbour counts whose moments are the input.
+        hops: so many wider neighbourhoods besides, see `with_wider_moments`.
         conditioning: how the noise level, embedded by `sigma_embedding`, comes in: `none` leaves it out, `input` adds
             it to the input of the first block, `film` scales and shifts the features in every block (Perez et al.,
             "FiLM", 2018).
@@ -49,13 +50,14 @@ class EdgeConvFeatures(nn.Module):
         conditioning: str,
         received: int = 0,
         embedding: int = 16,
+        hops: int = 0,
     ) -> None:
         if conditioning not in CONDITIONING:
             raise UsageError(f"network.conditioning is {conditioning!r}; give one of {', '.join(CONDITIONING)}")
         super().__init__()
         self.neighbours, self.neighbourhoods, self.embedding = neighbours, tuple(neighbourhoods), embedding
-        self.channels, self.conditioning = channels, conditioning
-        self.moments = nn.Linear(MOMENTS * len(self.neighbourhoods), channels)
+        self.channels, self.conditioning, self.hops = channels, conditioning, hops
+        self.moments = nn.Linear(MOMENTS * self.scales, channels)
         self.noise = nn.Linear(embedding, channels) if conditioning == "input" else None
         self.edge = nn.Parameter(torch.randn(EDGE_FEATURES, channels))
         self.mix = nn.Linear(2 * channels + received, channels)
@@ -67,7 +69,12 @@ class EdgeConvFeatures(nn.Module):
     @property
     def layers(self) -> int:
         """Rings of neighbours that a feature depends on."""
-        return len(self.blocks) + 1
+        return len(self.blocks) + 1 + self.hops
+
+    @property
+    def scales(self) -> int:
+        """Neighbourhoods whose moments it sees."""
+        return len(self.neighbourhoods) + self.hops
 
     def forward(self, graph: NeighbourGraph, relative: Tensor, received: Tensor | None = None) -> Tensor:
         """Features (m, C) of the first `graph.sizes[-1]` rows.

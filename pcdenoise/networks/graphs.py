@@ -1,9 +1,12 @@
 """The graph of a cloud at the positions where it stands."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from pcdenoise.geometry.bucket_tree import BucketTree
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.kernels.neighbourhood import (
     SPACING_NEIGHBOUR,
@@ -12,23 +15,53 @@ from pcdenoise.kernels.neighbourhood import (
     build_graph_at,
     local_spacing,
 )
+from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.features import EdgeConvFeatures
+
+_DISC_RADIUS = math.sqrt(SPACING_NEIGHBOUR / math.pi)  # of the disc that holds so many points of unit spacing
 
 
 def graph_at(x: Tensor, features: EdgeConvFeatures) -> NeighbourGraph:
     """k-NN graph of a whole cloud for a feature extractor, differentiable in x where x asks for gradients.
 
-    Which points are neighbours, and the local spacing, count as constants.
+    Which points are neighbours, and the local spacing, count as constants. On CUDA all of it is computed there.
 
     Args:
         x: (n, 3), n above the extractor's neighbours.
         features: says how many neighbours, which moments and how many layers.
     """
-    points = x.detach().cpu().numpy().astype(np.float64)
+    sizes = (len(x),) * features.layers
+    return with_wider_moments(_graph(x, features, sizes), features.hops)
+
+
+def _graph(x: Tensor, features: EdgeConvFeatures, sizes: tuple[int, ...]) -> NeighbourGraph:
+    if x.is_cuda:
+        return device_graph(x, features.neighbours, features.neighbourhoods, sizes)
+    points = x.detach().numpy().astype(np.float64)
     distances, idx = knn(points, features.neighbours)
     spacing = local_spacing(distances[:, SPACING_NEIGHBOUR - 1], idx)
-    sizes = (len(points),) * features.layers
     if not x.requires_grad:
-        return build_graph(points, idx, spacing, features.neighbourhoods, sizes).to(x.device)
+        return build_graph(points, idx, spacing, features.neighbourhoods, sizes)
     unit = torch.from_numpy(spacing[:, None]).to(x)
-    return build_graph_at(x, torch.from_numpy(idx).to(x.device), unit, features.neighbourhoods, sizes)
+    return build_graph_at(x, torch.from_numpy(idx), unit, features.neighbourhoods, sizes)
+
+
+def device_graph(x: Tensor, neighbours: int, neighbourhoods: tuple[int, ...], sizes: tuple[int, ...]) -> NeighbourGraph:
+    """k-NN graph of a whole cloud, searched and measured in plain torch on the device of x; differentiable in x.
+
+    Args:
+        x: (n, 3) finite, n above `neighbours`.
+        neighbours: k.
+        neighbourhoods: increasing neighbour counts, the last at most k.
+        sizes: see `NeighbourGraph`.
+    """
+    distances, idx = BucketTree(x).neighbours(neighbours)
+    spacing = device_spacing(distances[:, SPACING_NEIGHBOUR - 1], idx)
+    return build_graph_at(x if x.requires_grad else x.double(), idx, spacing[:, None], neighbourhoods, sizes)
+
+
+def device_spacing(distances: Tensor, idx: Tensor) -> Tensor:
+    """`pcdenoise.kernels.neighbourhood.local_spacing` in plain torch: (m,) and (n, k) to (n,), in their dtype."""
+    middle = idx.shape[1] - 1
+    around = distances[idx.long()].sort(dim=1).values
+    return (around[:, middle // 2] + around[:, (middle + 1) // 2]) / 2 / _DISC_RADIUS
