@@ -643,7 +643,7 @@ def main(words: Sequence[str] | None = None) -> None:
         setting = Setting(surfaces, options.points, methods, baselines)
         report: dict[str, Any] = {"environment": environment(), "model": options.model, "baselines": options.baselines}
         report |= {"shapes": [surface.name for surface in surfaces], "sections": {}}
-        console.print(f"{len(surfaces)} shapes: {', '.join(report['shapes'])}", highlight=False)
+        console.print(f"shapes: {', '.join(report['shapes'])}", highlight=False)
         for name in options.sections:
             started = time.perf_counter()
             rows = SECTIONS[name](setting)
