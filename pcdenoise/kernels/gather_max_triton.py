@@ -5,7 +5,7 @@ it sums in registers; n * k * C values never pass through memory. There are no a
 list of edges that arrive at each row, found by a stable sort, and sums over points go through partial sums of a fixed
 number of rows. So a result has the same bits on every run. The derivative of the backward pass gathers in plain torch.
 
-These kernels have been tested in Triton's interpreter only (TRITON_INTERPRET=1), not on a GPU.
+These kernels have been tested in Triton's interpreter (TRITON_INTERPRET=1) and compiled for an H100, not run on a GPU.
 """
 
 from typing import Any
@@ -79,7 +79,7 @@ def _launch(
     if n == 0:
         return  # CUDA has no empty grid
     grid = (triton.cdiv(n, rows_per_program or rows),)
-    with torch.cuda.device_of(arguments[0]):
+    with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
         kernel[grid](*arguments, n, channels, **constants, ROWS=rows, CHANNELS=width)
 
 

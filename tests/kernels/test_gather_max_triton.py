@@ -1,5 +1,8 @@
 """The Triton kernels, on a GPU where there is one, else in Triton's interpreter (see tests/conftest.py)."""
 
+import os
+import subprocess
+import sys
 import types
 
 import pytest
@@ -126,6 +129,34 @@ def test_the_device_decides(monkeypatch):
     on_cuda = types.SimpleNamespace(device=torch.device("cuda"), is_cuda=True)
     assert gather_max(on_cuda, *values[1:]) is gather_max_triton
     assert used == ["triton"]
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from pcdenoise.kernels import gather_max_triton as kernels
+
+types = dict.fromkeys(("h", "g", "edges", "weight", "out", "parts"), "*fp32")
+types |= {"idx": "*i32", "arg": "*i8", "arrivals": "*i64", "starts": "*i64", "n": "i32", "channels": "i32"}
+sizes = {"K": 32, "PARTIAL": 512, "ROWS": 16, "CHANNELS": 64}
+for kernel in (kernels._maximum, kernels._scatter_to_rows, kernels._sum_over_channels, kernels._sum_over_points):
+    names = kernel.arg_names
+    constants = {(place,): sizes[name] for place, name in enumerate(names) if name in sizes}
+    source = ASTSource(kernel, {name: types.get(name, "constexpr") for name in names}, constants)
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+    assert compiled.asm["cubin"]
+    print(kernel.__name__)
+"""
+
+
+def test_compiles_for_a_gpu_that_is_not_here(tmp_path):
+    """For the H100's architecture, by Triton's own compiler and assembler: what the interpreter lets pass may not."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["TRITON_CACHE_DIR"] = str(tmp_path)
+    done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 4
 
 
 @pytest.mark.gpu
