@@ -33,6 +33,16 @@ def test_spacing_of_a_square_grid():
     np.testing.assert_allclose(local_spacing(distances[:, 7], idx)[inner], expected)
 
 
+@pytest.mark.parametrize("k", [1, 2, 7, 12, 32])
+def test_spacing_is_the_median_around(k):
+    rng = np.random.default_rng(0)
+    distances = rng.integers(0, 9, (300, 2))[:, 1] / 4  # many are equal
+    idx = rng.integers(0, 300, (200, k), dtype=np.int32)
+    np.testing.assert_array_equal(
+        local_spacing(distances, idx), np.median(distances[idx], axis=1) / np.sqrt(8 / np.pi), strict=True
+    )
+
+
 def test_graph_moves_between_devices():
     points = np.random.default_rng(0).random((20, 3))
     graph = build_graph(points, knn(points, 4)[1], np.ones(20), (4,), (20,)).to("cpu")
