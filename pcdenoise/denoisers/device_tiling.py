@@ -81,7 +81,7 @@ class DeviceTiling:
         for _ in range(self._layers):
             counts.append(total)
             around = self._idx[rings[-1]].flatten().long()
-            ring = around[place[around] < 0].unique()
+            ring = around[place[around] < 0].unique()  # type: ignore[no-untyped-call]
             place[ring] = torch.arange(total, total + len(ring), dtype=torch.int32, device=device)
             rings.append(ring)
             total += len(ring)
