@@ -15,6 +15,19 @@ def nearest(points):
     return knn(points, 1)[0][inner, 0]
 
 
+def test_one_step_is_the_equation(plane):
+    limit = np.linspace(0, 0.3, 4000)
+    distances, idx = knn(plane, 12)
+    support = 1.6 * np.median(distances[:, 7][idx], axis=1, keepdims=True) / np.sqrt(8 / np.pi)
+    offsets = plane[:, None] - plane[idx]
+    pushes = np.maximum(0, 1 - distances / support)[..., None] * offsets / distances[..., None]
+    move = 0.15 * support * pushes.sum(axis=1)
+    length = np.linalg.norm(move, axis=1)
+    assert 0.1 < (length > limit).mean() < 0.9
+    wanted = plane + move * np.minimum(1, limit / length)[:, None]
+    np.testing.assert_allclose(relax_tangentially(plane, limit, steps=1), wanted, atol=1e-12)
+
+
 def test_points_of_a_plane_stay_on_it_and_spread(plane):
     relaxed = relax_tangentially(plane, np.full(4000, 1.0))
     np.testing.assert_allclose(relaxed[:, 2], 0, atol=1e-9)
