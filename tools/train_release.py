@@ -3,11 +3,11 @@
     python tools/train_release.py pack --meshes data/meshes      # runs/release.npz and runs/release.json, under 40 MB
     python tools/train_release.py train                          # goes on where it stopped
     torchrun --nproc-per-node 2 tools/train_release.py train     # two processes: fastest on two cores
-    python tools/train_release.py publish                        # pcdenoise/weights/flagship.safetensors, .json
+    python tools/train_release.py publish                        # pcdenoise/weights/flagship.*, docs/model_card.md
 
 `pack` samples the meshes of FOLDER/train and FOLDER/val, adds thin procedural shapes, and composes
-`conf/experiment/release.yaml`. `train` takes these two files and needs torch, numpy and scipy alone (with numba on a CPU), so it
-runs on a bare machine: carry the repository and the two files there, and the run's folder back.
+`conf/experiment/release.yaml`. `train` takes these two files and needs torch, numpy and scipy alone (and numba on a
+CPU), so it runs on a bare machine: carry the repository and the two files there, and the run's folder back.
 """
 
 import os
@@ -15,11 +15,14 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
+import csv
 import json
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pcdenoise.datasets.surfaces import Surface, save
 from pcdenoise.errors import PcdenoiseError
@@ -89,11 +92,55 @@ def train(steps: int | None, recipe: Path) -> None:
         print(best)
 
 
-def publish(run: Path) -> None:
-    """Put the best weights of the run among those that ship."""
-    shutil.copyfile(run / "best.safetensors", WEIGHTS.with_suffix(".safetensors"))
-    shutil.copyfile(run / "best.json", WEIGHTS.with_suffix(".json"))
-    print(WEIGHTS.with_suffix(".safetensors"))
+def publish(run: Path, card: Path) -> None:
+    """Put the best weights of the run among those that ship, and write down where they come from."""
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile((run / "best").with_suffix(suffix), WEIGHTS.with_suffix(suffix))
+    with (run / "validation.csv").open(newline="") as file:
+        curve = list(csv.DictReader(file))
+    card.write_text(model_card(json.loads((run / "best.json").read_text()), curve))
+    print(WEIGHTS.with_suffix(".safetensors"), card)
+
+
+def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]) -> str:
+    """Markdown: what the weights were made of and how they became better.
+
+    Args:
+        provenance: `best.json` of a run.
+        curve: rows of its `validation.csv`.
+    """
+    recipe, shapes = provenance["recipe"], provenance["shapes"]
+    network, patches, trainer = recipe["network"], recipe["patches"], recipe["trainer"]
+    facts = {
+        "parameters": f"{provenance['parameters']:,}",
+        "network": ", ".join(f"{key} {value}" for key, value in network.items() if key != "_target_"),
+        "began with": provenance["start"] or "random weights",
+        "data": f"{len(shapes)} shapes: {', '.join(shapes)}",
+        "noise": f"sigma log-uniform in {patches['sigma']} of the unit sphere, {patches['faint']:.0%} fainter, "
+        f"{patches['others']:.0%} Laplace, in a ball, discrete or anisotropic, the rest Gaussian",
+        "steps": f"{provenance['steps']:,} of {patches['patches'] * trainer['accumulate']} patches of "
+        f"{patches['points']:,} points; learning rate {trainer['learning_rate']}, falling over the last "
+        f"{trainer['decay']:.0%} of {trainer['max_steps']:,} steps",
+        "seed": provenance["seed"],
+        "hardware": f"{provenance['hardware']}, {provenance['processes']} processes",
+        "hours": f"{provenance['hours']} ({provenance['cpu_hours']} of one processor's time in the first process)",
+        "commit": provenance["commit"] or "unknown",
+    }
+    levels = [key.removeprefix("cd_") for key in curve[0] if key.startswith("cd_")]
+    head = [f"{float(level):.2g}" for level in levels]
+    lines = [
+        "# Model card",
+        "",
+        "Written by `python tools/train_release.py publish`; tables of results and limits stand in",
+    ]
+    lines += ["[flagship.md](flagship.md).", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in facts.items()]
+    lines += ["", "Validation, blind, Chamfer distance / P2M x 1e4 by noise; the weights of the lowest score ship:", ""]
+    lines += [f"| step | {' | '.join(head)} | score |", f"|---|{'---|' * len(levels)}---|"]
+    for row in curve:
+        cells = [f"{float(row[f'cd_{level}']):.2f} / {float(row[f'p2m_{level}']):.2f}" for level in levels]
+        lines.append(f"| {row['step']} | {' | '.join(cells)} | {float(row['score']):.4f} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -110,6 +157,7 @@ def main() -> None:
     training.add_argument("--recipe", type=Path, default=RECIPE)
     publishing = commands.add_parser("publish", help="ship the best weights")
     publishing.add_argument("--run", type=Path, default=RUN)
+    publishing.add_argument("--card", type=Path, default=Path("docs/model_card.md"))
     options = parser.parse_args()
     try:
         match options.command:
@@ -118,7 +166,7 @@ def main() -> None:
             case "train":
                 train(options.steps, options.recipe)
             case "publish":
-                publish(options.run)
+                publish(options.run, options.card)
     except PcdenoiseError as error:
         raise SystemExit(f"train_release: {error}") from None
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
+from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.geometry.subsets import subsets_apart
-from pcdenoise.kernels.neighbourhood import build_graph, build_graph_at
+from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph, build_graph_at
 from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
@@ -48,7 +49,7 @@ class LearnedDenoiser:
 
     Args:
         model: the network.
-        device: where it runs; the search runs on the CPU.
+        device: where it runs; on CUDA the graphs are made there, too.
         sampler: how the field is followed.
         tile: points per tile.
         relaxation: after the last step points spread evenly along the surface, no further than so many sigmas (that the
@@ -181,7 +182,7 @@ class LearnedDenoiser:
         move = np.empty((len(points), 3), np.float32)
         handed_on = np.empty((len(points), stage.hand_on.out_features), np.float32)
 
-        def evaluate(tile: Tile) -> tuple[NDArray[Any], ...]:
+        def evaluate(tile: Tile | DeviceTile) -> tuple[NDArray[Any], ...]:
             seen = torch.from_numpy(tile.members[: len(tile.idx)])
             given = None if received is None else received[seen].to(self.device)
             with torch.inference_mode():
@@ -211,7 +212,9 @@ class LearnedDenoiser:
                 (gradient,) = torch.autograd.grad(energy, at)
             return (-gradient[: len(tile.rows)].float().cpu().numpy(),)
 
-        self._tiling(features, x.numpy(), reverse=True).run(evaluate, (score,), progress)
+        tile = max(1, self.tile // GRADIENT_TILE)
+        tiling = Tiling(x.numpy(), features.neighbours, features.layers, tile, reverse=True)
+        tiling.run(evaluate, (score,), progress)
         return torch.from_numpy(score)
 
     def _conditional_field(
@@ -221,7 +224,7 @@ class LearnedDenoiser:
         features = np.empty((len(points), model.features.channels), np.float32)
         spacing = np.empty((len(points), 1), np.float32)
 
-        def evaluate(tile: Tile) -> tuple[NDArray[Any], ...]:
+        def evaluate(tile: Tile | DeviceTile) -> tuple[NDArray[Any], ...]:
             graph = self._graph(model.features, points, tile)
             told = self._told(sigma, torch.from_numpy(tile.members[: len(tile.idx)]))
             with torch.inference_mode():
@@ -252,11 +255,17 @@ class LearnedDenoiser:
 
         return score
 
-    def _tiling(self, features: EdgeConvFeatures, points: NDArray[np.float64], *, reverse: bool = False) -> Tiling:
-        tile = max(1, self.tile // GRADIENT_TILE) if reverse else self.tile
-        return Tiling(points, features.neighbours, features.layers, tile, reverse=reverse)
+    def _tiling(self, features: EdgeConvFeatures, points: NDArray[np.float64]) -> Tiling | DeviceTiling:
+        if self.device.type != "cuda":
+            return Tiling(points, features.neighbours, features.layers, self.tile)
+        there = torch.from_numpy(points).to(self.device)
+        return DeviceTiling(there, features.neighbours, features.layers, self.tile, features.neighbourhoods)
 
-    def _graph(self, features: EdgeConvFeatures, points: NDArray[np.float64], tile: Tile) -> Any:
+    def _graph(
+        self, features: EdgeConvFeatures, points: NDArray[np.float64], tile: Tile | DeviceTile
+    ) -> NeighbourGraph:
+        if isinstance(tile, DeviceTile):
+            return with_wider_moments(tile.graph, features.hops)
         members = points[tile.members]
         graph = build_graph(members, tile.idx, tile.spacing, features.neighbourhoods, tile.sizes)
         return with_wider_moments(graph, features.hops).to(self.device)
