@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH", help="weights: a name that comes with the package or a file")
     parser.add_argument("--method", metavar="NAME", help="a file in conf/method/ instead of a network, such as jet")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where the network runs")
-    parser.add_argument("--quality", choices=QUALITIES, help="more for more time (default: balanced)")
+    parser.add_argument("--quality", choices=QUALITIES, help="better, or faster (default: balanced)")
     parser.add_argument("--passes", metavar="auto|N", help="network passes; auto goes by the estimated noise")
     parser.add_argument("--strength", type=float, metavar="X", help="factor of the displacement, 0 to 2 (default 1)")
     parser.add_argument("--max-move", type=float, metavar="LENGTH", help="nothing moves further, in the cloud's unit")
@@ -50,7 +50,9 @@ def run(options: argparse.Namespace) -> None:
     given = overrides(options.overrides)
     words = [word for word in given if not word.startswith(OF_METHODS)]
     config = compose("denoise", words)
-    flags = {key: getattr(options, key) for key in ("model", "device", "quality", "passes", "strength", "max_move", "seed")}
+    flags = {
+        key: getattr(options, key) for key in ("model", "device", "quality", "passes", "strength", "max_move", "seed")
+    }
     config |= {key: value for key, value in flags.items() if value is not None}
     _check_values(config)
     passes = _passes(config["passes"])

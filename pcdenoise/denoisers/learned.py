@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
+from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn

@@ -86,7 +86,9 @@ def test_strong_noise_is_looked_at_in_interleaved_subsets():
         for subset in range(3):
             alone = patches_of(points[subsets == subset], told)
             x, field = next(model.fields(alone))
-            torch.testing.assert_close(move[subsets == subset], told**2 * field(x, alone.estimate), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                move[subsets == subset], told**2 * field(x, alone.estimate), rtol=1e-4, atol=1e-5
+            )
 
 
 def test_how_many_subsets():
