@@ -13,7 +13,7 @@ from pcdenoise.errors import ModelError, UsageError
 from pcdenoise.score import Sampler, check_fits, named
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "edgeconv"
+DEFAULT_MODEL = "flagship"
 
 
 def list_models() -> list[str]:

@@ -8,11 +8,11 @@ from pcdenoise.errors import ModelError, UsageError
 
 
 def test_it_does_what_denoise_does_whatever_it_is_told(noisy_sphere):
-    wanted = pcdenoise.denoise(noisy_sphere, "edgeconv", device="cpu")
+    wanted = pcdenoise.denoise(noisy_sphere, device="cpu")
     for method in (
-        denoising_method("edgeconv", ["device=cpu"]),
+        denoising_method("flagship", ["device=cpu"]),
         denoising_method("learned", ["device=cpu"]),
-        denoising_method(str(WEIGHTS / "edgeconv.safetensors"), ["device=cpu"]),
+        denoising_method(str(WEIGHTS / "flagship.safetensors"), ["device=cpu"]),
     ):
         np.testing.assert_array_equal(method(noisy_sphere), wanted)
         np.testing.assert_array_equal(method(noisy_sphere, sigma=1.0), wanted)
