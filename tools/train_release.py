@@ -17,13 +17,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import argparse
 import csv
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pcdenoise.checkpoint import load_checkpoint, save_checkpoint
 from pcdenoise.datasets.surfaces import Surface, save
 from pcdenoise.errors import PcdenoiseError
 
@@ -92,13 +92,22 @@ def train(steps: int | None, recipe: Path) -> None:
         print(best)
 
 
-def publish(run: Path, card: Path) -> None:
-    """Put the best weights of the run among those that ship, and write down where they come from."""
-    for suffix in (".safetensors", ".json"):
-        shutil.copyfile((run / "best").with_suffix(suffix), WEIGHTS.with_suffix(suffix))
+def publish(run: Path, card: Path, subset_sigma: float | None = None) -> None:
+    """Put the best weights of the run among those that ship, and write down where they come from.
+
+    Args:
+        run: folder of the run.
+        card: where to write the model card.
+        subset_sigma: of the network in use, where another value than in training was chosen on validation shapes.
+    """
+    tensors, header = load_checkpoint(run / "best.safetensors")
+    if subset_sigma is not None:
+        header["network"]["subset_sigma"] = header["provenance"]["subset_sigma_in_use"] = subset_sigma
+    save_checkpoint(WEIGHTS.with_suffix(".safetensors"), tensors, header)
+    WEIGHTS.with_suffix(".json").write_text(json.dumps(header["provenance"], indent=2) + "\n")
     with (run / "validation.csv").open(newline="") as file:
         curve = list(csv.DictReader(file))
-    card.write_text(model_card(json.loads((run / "best.json").read_text()), curve))
+    card.write_text(model_card(header["provenance"], curve))
     print(WEIGHTS.with_suffix(".safetensors"), card)
 
 
@@ -114,6 +123,7 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
     facts = {
         "parameters": f"{provenance['parameters']:,}",
         "network": ", ".join(f"{key} {value}" for key, value in network.items() if key != "_target_"),
+        "subset_sigma in use": provenance.get("subset_sigma_in_use", network["subset_sigma"]),
         "began with": provenance["start"] or "random weights",
         "data": f"{len(shapes)} shapes: {', '.join(shapes)}",
         "noise": f"sigma log-uniform in {patches['sigma']} of the unit sphere, {patches['faint']:.0%} fainter, "
@@ -158,6 +168,7 @@ def main() -> None:
     publishing = commands.add_parser("publish", help="ship the best weights")
     publishing.add_argument("--run", type=Path, default=RUN)
     publishing.add_argument("--card", type=Path, default=Path("docs/model_card.md"))
+    publishing.add_argument("--subset-sigma", type=float, help="in use, where another than in training is better")
     options = parser.parse_args()
     try:
         match options.command:
@@ -166,7 +177,7 @@ def main() -> None:
             case "train":
                 train(options.steps, options.recipe)
             case "publish":
-                publish(options.run, options.card)
+                publish(options.run, options.card, options.subset_sigma)
     except PcdenoiseError as error:
         raise SystemExit(f"train_release: {error}") from None
 

@@ -31,13 +31,15 @@ class Quality:
     Attributes:
         passes: at most so many; None for all that the network has.
         rotations: orientations to average over.
+        again: the network goes over its result once more and is told so much of the noise; 0: it does not.
     """
 
     passes: int | None = None
     rotations: int = 1
+    again: float = 0.0
 
 
-QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=6)}
+QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=3, again=0.25)}
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,13 @@ def denoise_with_report(
     moved, after = local, level
     if count and strength:
         sigma = told_sigma(level, len(local))
-        move = strength * (_average(denoiser, local, sigma, count, rotations, seed, progress, step) - local)
+        again = 0.0 if isinstance(denoiser, MethodMover) else QUALITIES[quality].again
+        runs = 2 if again else 1
+        target = _average(denoiser, local, sigma, count, rotations, seed, partial(part, progress, 0, runs), step)
+        if again:
+            advance = partial(part, progress, 1, runs)
+            target = _average(denoiser, target, again * sigma, count, rotations, seed, advance, step)
+        move = strength * (target - local)
         limit = np.full_like(sigma, np.inf) if isinstance(denoiser, MethodMover) else REACH * sigma
         if max_move is not None:
             limit = np.minimum(limit, max_move / frame.scale)

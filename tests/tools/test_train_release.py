@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from pcdenoise.checkpoint import load_checkpoint
 from pcdenoise.config import compose
 from pcdenoise.datasets.surfaces import Surface, save
 
@@ -58,10 +60,14 @@ def test_a_bare_machine_trains_and_goes_on(trained):
 def test_publishing_ships_the_best_weights_with_their_card(trained, tool, tmp_path, monkeypatch):
     folder, _ = trained
     monkeypatch.setattr(tool, "WEIGHTS", tmp_path / "flagship")
-    tool.publish(folder / "run", tmp_path / "card.md")
-    assert (tmp_path / "flagship.safetensors").read_bytes() == (folder / "run" / "best.safetensors").read_bytes()
+    tool.publish(folder / "run", tmp_path / "card.md", subset_sigma=1.5)
+    ours, header = load_checkpoint(tmp_path / "flagship.safetensors")
+    best, _ = load_checkpoint(folder / "run" / "best.safetensors")
+    assert all(torch.equal(ours[name], value) for name, value in best.items())
+    assert header["network"]["subset_sigma"] == 1.5
+    assert header["provenance"]["recipe"]["network"]["subset_sigma"] != 1.5
     card = (tmp_path / "card.md").read_text()
     provenance = json.loads((tmp_path / "flagship.json").read_text())
-    for wanted in ("1 shapes: one", f"{provenance['parameters']:,}", "2 patches of 256 points", "began with | random"):
+    for wanted in ("1 shapes: one", f"{provenance['parameters']:,}", "2 patches of 256 points", "began with | random", "in use | 1.5"):
         assert wanted in card
     assert sum(line.startswith(("| 1 |", "| 2 |", "| 3 |")) for line in card.splitlines()) == 3
