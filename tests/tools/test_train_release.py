@@ -68,6 +68,12 @@ def test_publishing_ships_the_best_weights_with_their_card(trained, tool, tmp_pa
     assert header["provenance"]["recipe"]["network"]["subset_sigma"] != 1.5
     card = (tmp_path / "card.md").read_text()
     provenance = json.loads((tmp_path / "flagship.json").read_text())
-    for wanted in ("1 shapes: one", f"{provenance['parameters']:,}", "2 patches of 256 points", "began with | random", "in use | 1.5"):
+    for wanted in (
+        "1 shapes: one",
+        f"{provenance['parameters']:,}",
+        "2 patches of 256 points",
+        "began with | random",
+        "in use | 1.5",
+    ):
         assert wanted in card
     assert sum(line.startswith(("| 1 |", "| 2 |", "| 3 |")) for line in card.splitlines()) == 3
