@@ -19,7 +19,8 @@ def test_every_training_choice_composes_and_instantiates(group, name):
 
 @pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "dataset"])
 def test_every_dataset_composes_and_instantiates(name):
-    config = compose("train", [f"dataset={name}", *([] if name == "shapes" else ["dataset.root=nowhere"])])
+    words = {"shapes": [], "packed": ["dataset.path=nowhere"]}.get(name, ["dataset.root=nowhere"])
+    config = compose("train", [f"dataset={name}", *words])
     assert hasattr(instantiate(config["dataset"]), "surfaces")
 
 
@@ -30,12 +31,7 @@ def test_every_sampler_composes_and_instantiates(name):
 
 @pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "experiment"])
 def test_every_experiment_fits_together(name):
-    config = compose(
-        "train",
-        [f"experiment={name}", "dataset=folder", "dataset.root=a", "validation_dataset.root=b"]
-        if name == "release"
-        else [f"experiment={name}"],
-    )
+    config = compose("train", [f"experiment={name}"])
     network = instantiate(config["network"])
     for part in ("loss", "sampler"):
         check_fits(part, instantiate(config[part]).needs, name, network.offers)

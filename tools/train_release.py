@@ -148,7 +148,9 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
     lines += ["", "Validation, blind, Chamfer distance / P2M x 1e4 by noise; the weights of the lowest score ship:", ""]
     lines += [f"| step | {' | '.join(head)} | score |", f"|---|{'---|' * len(levels)}---|"]
     for row in curve:
-        cells = [f"{float(row[f'cd_{level}']):.2f} / {float(row[f'p2m_{level}']):.2f}" for level in levels]
+        # P2M needs meshes
+        kinds = [kind for kind in ("cd", "p2m") if f"{kind}_{levels[0]}" in row]
+        cells = [" / ".join(f"{float(row[f'{kind}_{level}']):.2f}" for kind in kinds) for level in levels]
         lines.append(f"| {row['step']} | {' | '.join(cells)} | {float(row['score']):.4f} |")
     return "\n".join(lines) + "\n"
 
