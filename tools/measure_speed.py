@@ -31,7 +31,7 @@ def noisy_sphere(n: int, level: float) -> np.ndarray:
     return noisy
 
 
-def measure(n: int, level: float) -> dict[str, float]:
+def measure(n: int, level: float, quality: str) -> dict[str, float]:
     """Seconds and peak resident memory for n points."""
     import resource
 
@@ -39,10 +39,10 @@ def measure(n: int, level: float) -> dict[str, float]:
     from pcdenoise.cloud import PointCloud
 
     denoiser = load_model(device="cpu")
-    denoise_with_report(PointCloud(noisy_sphere(3000, level)), denoiser)
+    denoise_with_report(PointCloud(noisy_sphere(3000, level)), denoiser, quality=quality)
     cloud = PointCloud(noisy_sphere(n, level))
     started = time.perf_counter()
-    _, report = denoise_with_report(cloud, denoiser)
+    _, report = denoise_with_report(cloud, denoiser, quality=quality)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"seconds": seconds, "peak_gb": peak, "passes": report.passes}
@@ -53,16 +53,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, nargs="+", default=[10_000, 50_000, 100_000, 1_000_000])
     parser.add_argument("--level", type=float, default=1.0, help="noise in spacings")
+    parser.add_argument("--quality", default="balanced", choices=("fast", "balanced", "best"))
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.one, options.level)))
+        print(json.dumps(measure(options.one, options.level, options.quality)))
         return
     table = Table(title=f"noise of {options.level:g} spacings, {os.cpu_count()} cores")
     for title in ("points", "seconds", "peak memory, GB", "passes"):
         table.add_column(title, justify="right")
     for n in options.points:
-        command = [sys.executable, __file__, "--one", str(n), "--level", str(options.level)]
+        command = [
+            sys.executable,
+            __file__,
+            "--one",
+            str(n),
+            "--level",
+            str(options.level),
+            "--quality",
+            options.quality,
+        ]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         table.add_row(f"{n:,}", f"{found['seconds']:.2f}", f"{found['peak_gb']:.2f}", f"{found['passes']:.0f}")
     console = Console()
