@@ -1,7 +1,7 @@
 """Noisy patches of surfaces: what one training step looks at."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +24,13 @@ PATCH_DISTANCE = 16.0
 REACH = 1.5
 
 
-def other_noise(kind: int, sigma: float) -> Displacement:
-    """Noise that is not Gaussian, or not isotropic, with a standard deviation of sigma per coordinate."""
-    return (
-        Laplace(sigma / math.sqrt(2)),
-        UniformBall(sigma * math.sqrt(5)),
-        Discrete(sigma / math.sqrt(2 * Discrete.probability)),
-        AnisotropicGaussian(sigma),
-    )[kind]
-
-
-OTHERS = 4
+# Noise that is not Gaussian, or not isotropic, by its standard deviation per coordinate.
+OTHER_NOISE: tuple[Callable[[float], Displacement], ...] = (
+    lambda sigma: Laplace(sigma / math.sqrt(2)),
+    lambda sigma: UniformBall(sigma * math.sqrt(5)),
+    lambda sigma: Discrete(sigma / math.sqrt(2 * Discrete.probability)),
+    AnisotropicGaussian,
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ class PatchSampler:
         noise: Displacement = Gaussian(sigma)
         # no draw where there is none to be had
         if self.others and rng.random() < self.others:
-            noise = other_noise(int(rng.integers(OTHERS)), sigma)
+            noise = OTHER_NOISE[int(rng.integers(len(OTHER_NOISE)))](sigma)
         cut = cloud.cut(row, points, noise, rng)
         turn = random_rotation(rng)
         estimate = sigma * math.exp(np.clip(self.estimate_error * rng.standard_t(2), -math.log(4), math.log(4)))

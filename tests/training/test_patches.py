@@ -4,7 +4,7 @@ import torch
 
 from pcdenoise.datasets.noise_models.model import Sample
 from pcdenoise.errors import UsageError
-from pcdenoise.training.patches import OTHERS, PATCH_DISTANCE, CleanCloud, PatchSampler, other_noise
+from pcdenoise.training.patches import OTHER_NOISE, PATCH_DISTANCE, CleanCloud, PatchSampler
 
 
 def test_a_batch_depends_on_seed_and_step_alone(cloud):
@@ -37,10 +37,10 @@ def test_the_noise_of_a_batch_is_what_it_says(cloud):
     np.testing.assert_allclose(np.linalg.norm(batch.normals, axis=1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", range(OTHERS))
-def test_other_noise_has_the_same_deviation(kind):
+@pytest.mark.parametrize("noise", OTHER_NOISE)
+def test_other_noise_has_the_same_deviation(noise):
     sample = Sample(np.zeros((200_000, 3)), np.arange(200_000))
-    moves = other_noise(kind, 0.02).displacements(sample, np.random.default_rng(0))
+    moves = noise(0.02).displacements(sample, np.random.default_rng(0))
     np.testing.assert_allclose(moves.std(axis=0), 0.02, rtol=0.01)
 
 
