@@ -76,7 +76,9 @@ def test_the_order_of_the_rows_does_not_matter(name, method):
     if name == "wlop":
         pytest.skip("CGAL shuffles the rows by their number")
     order = np.random.default_rng(1).permutation(len(NOISY))
-    np.testing.assert_allclose(method(NOISY[order], SIGMA), method(NOISY, SIGMA)[order], atol=1e-6)
+    # MeshLab ends its iterations at 1e-4 of the kernel's radius, and on a busy machine not always at the same one
+    atol = 1e-5 if name == "rimls" else 1e-6
+    np.testing.assert_allclose(method(NOISY[order], SIGMA), method(NOISY, SIGMA)[order], atol=atol)
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 33])
