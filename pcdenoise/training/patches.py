@@ -43,7 +43,7 @@ class PatchSampler:
         core: share of the points, nearest to the patch's centre, that give loss.
         sigma: range of the noise, log-uniform, relative to the unit sphere.
         faint: share of the patches whose noise is drawn below that range, down to a fifth of its lower end.
-        others: share of the patches whose noise is, in turn, Laplace, uniform in a ball, discrete or anisotropic.
+        others: share of the patches whose noise is Laplace, uniform in a ball, discrete or anisotropic, drawn alike.
         levels: noise levels, in spacings of the cloud, from which each patch takes one instead of from that range.
         estimate_error: scale of the log of the noise estimate around the truth. It has heavy tails (Student's t with 2
             degrees of freedom, at most a factor of 4), because noise varies over a scan and an estimate can be far off.

@@ -1,7 +1,5 @@
-import importlib.util
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +15,6 @@ from pcdenoise.errors import InputError
 from pcdenoise.geometry.noise import spacing
 
 TOOL = Path(__file__).parents[2] / "tools" / "measure_robustness.py"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-    module = sys.modules[TOOL.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Scaled(Identity):

@@ -1,6 +1,4 @@
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +10,6 @@ from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 
 TOOL = Path(__file__).parents[2] / "tools" / "measure_roofline.py"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-    module = sys.modules[TOOL.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

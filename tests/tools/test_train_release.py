@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -21,14 +20,6 @@ SMALL = [
 ]  # fmt: skip
 # what a bare GPU machine has not
 WITHOUT = "hydra", "omegaconf", "open3d", "torch_geometric", "torch_cluster", "rich", "trimesh"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("train_release", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
