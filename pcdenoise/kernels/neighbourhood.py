@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SPACING_NEIGHBOUR = 8  # the local spacing is measured by the distance to this neighbour
-_DISC_RADIUS = math.sqrt(SPACING_NEIGHBOUR / math.pi)
+DISC_RADIUS = math.sqrt(SPACING_NEIGHBOUR / math.pi)  # of the disc that holds so many points of unit spacing
 MOMENTS = 9  # mean offset (3) and covariance (6) of a neighbourhood
 
 
@@ -56,7 +56,7 @@ def local_spacing(distances: NDArray[Any], idx: NDArray[np.integer[Any]]) -> NDA
     """
     median = np.empty(len(idx))
     _median_around(np.ascontiguousarray(distances, dtype=np.float64), idx, median)
-    return median / _DISC_RADIUS
+    return median / DISC_RADIUS
 
 
 def build_graph(

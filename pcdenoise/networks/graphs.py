@@ -1,7 +1,5 @@
 """The graph of a cloud at the positions where it stands."""
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +7,7 @@ from torch import Tensor
 from pcdenoise.geometry.bucket_tree import BucketTree
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.kernels.neighbourhood import (
+    DISC_RADIUS,
     SPACING_NEIGHBOUR,
     NeighbourGraph,
     build_graph,
@@ -17,8 +16,6 @@ from pcdenoise.kernels.neighbourhood import (
 )
 from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.features import EdgeConvFeatures
-
-_DISC_RADIUS = math.sqrt(SPACING_NEIGHBOUR / math.pi)  # of the disc that holds so many points of unit spacing
 
 
 def graph_at(x: Tensor, features: EdgeConvFeatures) -> NeighbourGraph:
@@ -64,4 +61,4 @@ def device_spacing(distances: Tensor, idx: Tensor) -> Tensor:
     """`pcdenoise.kernels.neighbourhood.local_spacing` in plain torch: (m,) and (n, k) to (n,), in their dtype."""
     middle = idx.shape[1] - 1
     around = distances[idx.long()].sort(dim=1).values
-    return (around[:, middle // 2] + around[:, (middle + 1) // 2]) / 2 / _DISC_RADIUS
+    return (around[:, middle // 2] + around[:, (middle + 1) // 2]) / 2 / DISC_RADIUS
