@@ -96,8 +96,9 @@ class Trainer:
         ema: decay of the exponential moving average that is validated and shipped.
         stage_weights: weight of each stage's loss; the last one is repeated for further stages.
         accumulate: pieces of a step, whose gradients are summed before the optimiser moves.
-        precision: `bfloat16` computes linear layers under autocast, on CUDA alone; positions, graphs, normalisation and
-            losses stay in float32. `auto` takes it where the GPU has it, `float32` never.
+        precision: `bfloat16` computes linear layers under autocast, on GPUs and on processors that have it (AMX);
+            positions, graphs, normalisation and losses stay in float32. `auto` takes it where a GPU has it, `float32`
+            never.
         memory: `low` keeps only what enters each block of the network and computes the rest again in the backward pass,
             with the same result, and gives freed memory back to the system at once.
         workers: threads that prepare patches ahead of the loop.
@@ -143,8 +144,11 @@ class Trainer:
         Raises:
             UsageError: says which.
         """
-        if self.precision == "bfloat16" and device.type != "cuda":
-            raise UsageError(f"trainer.precision=bfloat16 needs a GPU and the device is {device}; leave it at auto")
+        if self.precision == "bfloat16" and not has_bfloat16(device):
+            raise UsageError(
+                f"trainer.precision=bfloat16 gains nothing on this device, {device}: it has no fast matrix products in "
+                "bfloat16; leave it at auto"
+            )
         if self.memory == "low" and not any(isinstance(module, BLOCKS) for module in network.modules()):
             raise UsageError(
                 f"trainer.memory=low computes EdgeConv blocks again, which {type(network).__name__} does not have; "
@@ -177,7 +181,8 @@ class Trainer:
         if self.memory == "low":
             recompute_blocks(network)
             give_back_large_blocks()
-        if self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16(device)):
+        automatic = self.precision == "auto" and device.type == "cuda" and has_bfloat16(device)
+        if automatic or self.precision == "bfloat16":
             autocast_linear_layers(network, device)
         processes = processes or Processes(device=device)
         size = sampler.patches // processes.count

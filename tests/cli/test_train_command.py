@@ -68,7 +68,7 @@ def test_values_that_do_not_fit(code, words, facts, cli, one_line):
         (["loss=mdsm"], "MDSM does not go with StagedDenoiser: it needs a network with a scalar energy"),
         (["sampler=tempered_langevin"], "network=energy"),
         (["loss=ncsn", "network.conditioning=none"], "told the noise level"),
-        (["trainer.precision=bfloat16"], "needs a GPU"),
+        (["trainer.precision=float64"], "one of auto, float32, bfloat16"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused_before_data_is_read(words, facts, refused):

@@ -78,7 +78,7 @@ def test_what_is_refused():
             fits[name] = [key for key, built in networks.items() if not refused(part, built)]
     told, local = ["edgeconv", "edgeconv_film", "conditional"], ["conditional", "conditional_none"]
     wanted = {
-        ("dsm", "explicit", "paired_dsm", "ascent", "langevin"): list(NETWORKS),
+        ("chamfer", "dsm", "explicit", "paired_dsm", "ascent", "langevin"): list(NETWORKS),
         ("sliced",): [name for name in NETWORKS if name != "energy"],
         ("ncsn", "annealed_langevin", "ode", "ddpm", "ddim"): told,
         ("implicit", "luo_hu", "luo_hu_selfsup"): local,

@@ -144,8 +144,9 @@ def test_values_out_of_range_are_refused(values, words):
         Trainer(**values)
 
 
-def test_what_device_and_network_do_not_have_is_refused():
-    with pytest.raises(UsageError, match="precision=bfloat16 needs a GPU"):
+def test_what_device_and_network_do_not_have_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    with pytest.raises(UsageError, match="precision=bfloat16 gains nothing on this device, cpu"):
         Trainer(precision="bfloat16").check_fits(fresh().model, torch.device("cpu"))
     with pytest.raises(UsageError, match=r"Linear does not have; use trainer\.memory=normal"):
         Trainer(memory="low").check_fits(torch.nn.Linear(3, 3), torch.device("cpu"))

@@ -45,8 +45,16 @@ def test_linear_layers_are_rounded_and_all_else_is_not(cloud, network, monkeypat
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
 
 
-def test_a_cpu_stays_in_float32():
-    assert not has_bfloat16(torch.device("cpu"))
+def test_a_cpu_stays_in_float32_unless_it_is_asked(cloud, network, monkeypatch):
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True)
+    assert has_bfloat16(torch.device("cpu"))
+    losses = {}
+    for precision in ("auto", "float32", "bfloat16"):
+        state = TrainingState(copy.deepcopy(network), 1e-3, 0.0)
+        trainer = Trainer(max_steps=2, precision=precision)
+        losses[precision] = [step.loss for step in trainer.run(state, PairedDSM(), PatchSampler(200, 2), [cloud])]
+    assert losses["auto"] == losses["float32"] != losses["bfloat16"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
 
 
 @pytest.mark.gpu

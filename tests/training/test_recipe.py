@@ -28,7 +28,7 @@ def test_parts_that_go_together():
         (["network=energy", "loss=ncsn"], "NCSN does not go with EnergyNetwork: .* network=edgeconv"),
         (["sampler=tempered_langevin"], "TemperedLangevin does not go with StagedDenoiser: .* network=energy"),
         (["loss=ncsn", "network.conditioning=none"], "NCSN does not go with StagedDenoiser: .* told the noise level"),
-        (["trainer.precision=bfloat16"], "needs a GPU"),
+        (["trainer.precision=float64"], "one of auto, float32, bfloat16"),
         (["trainer.memory=tiny"], "one of normal, low"),
         (["trainer.accumulate=0"], "trainer.accumulate is 0"),
         (["patches.points=32"], "too few for 32 neighbours"),
