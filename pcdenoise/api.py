@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pcdenoise.cloud import PointCloud
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.models import WEIGHTS, list_models, load_model
+from pcdenoise.denoisers.noise_level import noise_level
 from pcdenoise.denoisers.whole_cloud import Report, denoise_with_report, distinct_points, passes_for
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.geometry.noise import estimate_noise
 
 __all__ = [
     "WEIGHTS",
@@ -107,7 +107,7 @@ def inspect(cloud: PointCloud, model: str | Path = "auto") -> Inspection:
     distinct, _ = distinct_points(finite)
     frame = Frame.of(distinct)
     local = frame.to_local(distinct)
-    level = estimate_noise(local)
+    level = noise_level(local)
     lower, upper = finite.min(axis=0), finite.max(axis=0)
     denoiser = load_model(model)
     if len(distinct) <= denoiser.neighbours:

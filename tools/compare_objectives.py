@@ -23,8 +23,8 @@ from pcdenoise.config import compose, instantiate
 from pcdenoise.datasets.folder import Folder
 from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.denoisers.learned import told_sigma
+from pcdenoise.denoisers.noise_level import noise_level
 from pcdenoise.geometry.frame import Frame
-from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.metrics.chamfer import chamfer_distance
 from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance
 from pcdenoise.metrics.residuals import jarque_bera_pass_rate
@@ -91,7 +91,7 @@ def read(root: Path, levels: list[float], resolution: int) -> Any:
             noisy = Gaussian(level)(clean, np.random.default_rng([index, resolution, round(1e4 * level)]))
             frame = Frame.of(noisy)
             local = frame.to_local(noisy)
-            sigma = told_sigma(estimate_noise(local), len(local))
+            sigma = told_sigma(noise_level(local), len(local))
             yield Scan(level, clean, noisy, surface.mesh, frame, local, sigma)
 
 

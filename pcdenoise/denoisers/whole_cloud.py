@@ -12,13 +12,11 @@ from pcdenoise.cloud import PointCloud
 from pcdenoise.denoisers.engine import Mover
 from pcdenoise.denoisers.learned import part, told_sigma
 from pcdenoise.denoisers.method import MethodMover
+from pcdenoise.denoisers.noise_level import CLEAN, noise_level
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
-from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.geometry.rotations import random_rotation
 
-# Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
-CLEAN = 0.08
 # No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood
 # that it does not know, such as a few points far from all others.
 REACH = 6.0
@@ -31,7 +29,8 @@ class Quality:
     Attributes:
         passes: at most so many; None for all that the network has.
         rotations: orientations to average over.
-        again: the network goes over its result once more and is told so much of the noise; 0: it does not.
+        again: the first of several passes goes over the result once more and is told so much of the noise; 0: it does
+            not.
     """
 
     passes: int | None = None
@@ -39,7 +38,7 @@ class Quality:
     again: float = 0.0
 
 
-QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=3, again=0.25)}
+QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(again=0.25), "best": Quality(rotations=3, again=0.25)}
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def denoise_with_report(
     distinct, inverse = distinct_points(cloud.points[finite])
     frame = Frame.of(distinct)
     local = frame.to_local(distinct)
-    level = estimate_noise(local)
+    level = noise_level(local)
     count = passes_for(level, denoiser, quality) if passes == "auto" else int(passes)
     note = ""
     if len(distinct) <= denoiser.neighbours:
@@ -154,19 +153,19 @@ def denoise_with_report(
     moved, after = local, level
     if count and strength:
         sigma = told_sigma(level, len(local))
-        again = 0.0 if isinstance(denoiser, MethodMover) else QUALITIES[quality].again
+        again = QUALITIES[quality].again if passes == "auto" and denoiser.passes > 1 else 0.0
         runs = 2 if again else 1
         target = _average(denoiser, local, sigma, count, rotations, seed, partial(part, progress, 0, runs), step)
         if again:
             advance = partial(part, progress, 1, runs)
-            target = _average(denoiser, target, again * sigma, count, rotations, seed, advance, step)
+            target = _average(denoiser, target, again * sigma, 1, rotations, seed, advance, step)
         move = strength * (target - local)
         limit = np.full_like(sigma, np.inf) if isinstance(denoiser, MethodMover) else REACH * sigma
         if max_move is not None:
             limit = np.minimum(limit, max_move / frame.scale)
         length = np.linalg.norm(move, axis=1, keepdims=True)
         moved = local + move * np.minimum(1.0, limit[:, None] / np.maximum(length, np.finfo(float).tiny))
-        after = estimate_noise(moved)
+        after = noise_level(moved)
     points = in_world(moved)
     distances = np.linalg.norm(points[finite] - cloud.points[finite], axis=1)
     report = Report(

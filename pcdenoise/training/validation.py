@@ -13,9 +13,9 @@ from pcdenoise.datasets.pairs import Pair
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.learned import told_sigma
+from pcdenoise.denoisers.noise_level import noise_level
 from pcdenoise.errors import UsageError
 from pcdenoise.geometry.frame import Frame
-from pcdenoise.geometry.noise import estimate_noise
 from pcdenoise.metrics.chamfer import chamfer_distance
 from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance
 from pcdenoise.metrics.residuals import NEIGHBOURS, jarque_bera_pass_rate
@@ -88,7 +88,7 @@ def _figures(
     """CD after and before, Jarque-Bera pass rate and, of a mesh, P2M."""
     frame = Frame.of(noisy)
     local = frame.to_local(noisy)
-    moved = denoiser(local, told_sigma(estimate_noise(local), len(local)), denoiser.passes)
+    moved = denoiser(local, told_sigma(noise_level(local), len(local)), denoiser.passes)
     result = frame.to_world(moved)
     # where nothing was taken away, no noise was
     passed = np.nan_to_num(jarque_bera_pass_rate(frame.scale * (local - moved), clean if same_rows else result))

@@ -17,7 +17,9 @@ def towards(denoised):
 def test_without_its_other_terms_it_is_the_chamfer_distance_over_the_variance():
     patches = gaussian_patches(500, 1.0, 0.3, estimate=0.4)
     denoised = 0.9 * patches.noisy
-    values = Chamfer(surface_weight=0.0, paired_weight=0.0, floor=0.0)(towards(denoised), patches.noisy, patches, UNUSED)
+    values = Chamfer(surface_weight=0.0, paired_weight=0.0, floor=0.0)(
+        towards(denoised), patches.noisy, patches, UNUSED
+    )
     clean = patches.clean.numpy()
     distance = chamfer_distance(denoised.numpy(), clean) * Frame.unit_sphere(clean).scale ** 2
     assert values.mean().item() == pytest.approx(distance / 0.3**2, rel=1e-5)

@@ -1,0 +1,65 @@
+"""How noisy a cloud is, as the networks are told it."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pcdenoise.checkpoint import load_checkpoint, load_weights
+from pcdenoise.config import instantiate
+from pcdenoise.geometry.neighbours import build_tree, query_tree
+from pcdenoise.geometry.noise import estimate_noise, scattered
+from pcdenoise.geometry.subsets import interleaved_subsets
+from pcdenoise.networks.graphs import graph_at
+from pcdenoise.networks.noise_level import NoiseLevel
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "estimators" / "noise_level.safetensors"
+# Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
+CLEAN = 0.08
+# Stronger noise, in spacings, is measured on a part of the points, of whose spacings it is about that much.
+STRONG = 1.2
+# Larger clouds are judged by patches, of which the inner points count.
+PATCHES, PATCH_POINTS, CORE = 8, 2048, 0.6
+LEAST_POINTS = 500
+SAMPLES = 300  # of the first estimate, which need not be exact
+
+
+def noise_level(points: NDArray[np.float64]) -> float:
+    """The standard deviation of the noise per coordinate, blind: `estimate_noise`, made better by `NoiseLevel`.
+
+    What the first cannot tell from noise, details and thin walls, the second has seen. Clean clouds and those of less
+    than 500 points get the first alone.
+
+    Args:
+        points: (n, 3) in units of the cloud's spacing, finite, distinct.
+
+    Raises:
+        ModelError: the weights of `NoiseLevel` are missing or damaged.
+    """
+    estimate = estimate_noise(points, SAMPLES)
+    if estimate < CLEAN or len(points) < LEAST_POINTS:
+        return estimate
+    subsets = max(1, min(round((estimate / STRONG) ** 2), len(points) // LEAST_POINTS))
+    points = points[interleaved_subsets(points, subsets) == 0] if subsets > 1 else points
+    network = _network()
+    patches, core = [points], len(points)
+    if len(points) > PATCHES * PATCH_POINTS:
+        _, idx = query_tree(build_tree(points), scattered(points, PATCHES), PATCH_POINTS)
+        patches, core = [points[rows] for rows in idx], round(CORE * PATCH_POINTS)
+    with torch.inference_mode():
+        answers = [network(graph_at(torch.from_numpy(patch), network.features)) for patch in patches]
+    level, error = (np.concatenate([answer[part][:core].double().numpy() for answer in answers]) for part in (0, 1))
+    order = np.argsort(level, kind="stable")
+    sureness = np.exp(-error[order]).cumsum()
+    return float(np.exp(level[order][np.searchsorted(sureness, sureness[-1] / 2)]))
+
+
+@cache
+def _network() -> NoiseLevel:
+    tensors, header = load_checkpoint(WEIGHTS)
+    network = instantiate(header["network"])
+    assert isinstance(network, NoiseLevel)
+    load_weights(network, tensors, WEIGHTS)
+    return network.eval()

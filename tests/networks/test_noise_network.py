@@ -1,0 +1,56 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from clouds import patches_of
+
+from pcdenoise.networks.graphs import graph_at
+from pcdenoise.networks.noise_level import NoiseLevel
+
+
+def plane(n=600, sigma=0.4, seed=0):
+    """A noisy plane with one point per unit area."""
+    rng = np.random.default_rng(seed)
+    points = np.column_stack([rng.uniform(0, math.sqrt(n), (n, 2)), np.zeros(n)])
+    return points + sigma * rng.normal(size=points.shape)
+
+
+def test_an_answer_scales_with_the_cloud():
+    torch.manual_seed(0)
+    network = NoiseLevel(channels=16, blocks=1)
+    torch.nn.init.normal_(network.head.weight)
+    points = plane()
+    with torch.no_grad():
+        level, error = network(graph_at(torch.from_numpy(points), network.features))
+        larger, same = network(graph_at(torch.from_numpy(10.0 * points), network.features))
+    torch.testing.assert_close(larger, level + math.log(10), rtol=0, atol=1e-3)
+    torch.testing.assert_close(same, error, rtol=0, atol=1e-3)
+
+
+def test_fresh_weights_call_the_local_spacing_the_noise_and_the_loss_is_that_of_the_formula():
+    network = NoiseLevel(channels=16, blocks=1)
+    patches = patches_of(plane(), 0.4)
+    graph = graph_at(patches.noisy, network.features)
+    error = graph.spacing[:, 0].log() - math.log(0.4)
+    expected = error.abs().mean() + 2.0 * error.mean().abs()
+    assert network.loss(patches).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_it_learns_the_noise_of_a_plane():
+    torch.manual_seed(0)
+    network = NoiseLevel(channels=16, blocks=1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    rng = np.random.default_rng(0)
+    errors = []
+    for step in range(60):
+        sigma = float(rng.uniform(0.2, 1.0))
+        patches = patches_of(plane(sigma=sigma, seed=step), sigma)
+        loss = network.loss(patches)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            level, _ = network(graph_at(patches.noisy, network.features))
+        errors.append(abs(level.median().item() - math.log(sigma)))
+    assert np.mean(errors[-20:]) < 0.25 < np.mean(errors[:10])

@@ -1,0 +1,98 @@
+"""Train the network that tells how noisy a cloud is, from the data that `tools/train_release.py pack` wrote.
+
+    python tools/train_noise_level.py [--steps 8000]      # pcdenoise/weights/estimators/noise_level.*
+
+Needs torch, numpy and scipy alone (and numba on a CPU); it takes a quarter of an hour on two cores.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pcdenoise.checkpoint import save_checkpoint
+from pcdenoise.config import instantiate
+from pcdenoise.datasets.packed import Packed
+from pcdenoise.datasets.surfaces import Surface
+from pcdenoise.denoisers.noise_level import WEIGHTS
+from pcdenoise.networks.noise_level import NoiseLevel
+from pcdenoise.training.patches import CleanCloud, PatchSampler
+from pcdenoise.training.prefetch import prefetched
+
+THINNED = (2, 4)  # clouds of 30,000 points and more also come with so many times fewer, as strong noise is measured
+NETWORK = {"_target_": "pcdenoise.networks.noise_level.NoiseLevel", "channels": 32, "blocks": 3, "hops": 3}
+RATE, WARMUP, DECAY, EMA = 3e-3, 100, 0.6, 0.998
+
+
+def clean_clouds(surfaces: Sequence[Surface], seed: int) -> list[CleanCloud]:
+    """The clouds of all shapes, and thinned ones."""
+    rng = np.random.default_rng(seed)
+    clouds = []
+    for surface in surfaces:
+        for n, (points, normals, *_) in surface.clouds.items():
+            for times in (1, *(THINNED if n >= 30_000 else ())):
+                rows = np.sort(rng.permutation(n)[: n // times])
+                clouds.append(CleanCloud(points[rows], normals[rows], surface.name))
+    return clouds
+
+
+def main() -> None:
+    """Train and write the weights."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("runs/release.npz"))
+    parser.add_argument("--holdout", type=int, default=6, help="shapes at the end of the data that are left out")
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    options = parser.parse_args()
+    shapes = Packed(options.data).surfaces()
+    shapes = shapes[: len(shapes) - options.holdout]
+    clouds = clean_clouds(shapes, options.seed)
+    sampler = PatchSampler(sigma=(0.003, 0.045), faint=0.15, others=0.1, seed=options.seed)
+    torch.manual_seed(options.seed)
+    network: NoiseLevel = instantiate(NETWORK)
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4)
+    began, recent = time.perf_counter(), 0.0
+    with closing(prefetched((partial(sampler.batch, clouds, step) for step in range(options.steps)), 1)) as batches:
+        for step, patches in enumerate(batches, start=1):
+            rate = RATE * min(1.0, step / WARMUP, (options.steps - step + 1) / (DECAY * options.steps))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
+            loss = network.loss(patches)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            for name, value in network.state_dict().items():
+                average[name].lerp_(value, 1 - min(EMA, step / (step + 10)))
+            recent += (loss.item() - recent) / min(step, 200)
+            if step % 200 == 0:
+                left = (time.perf_counter() - began) / step * (options.steps - step) / 60
+                print(f"{step}/{options.steps}  loss {recent:.3f}  {left:.0f} min left", flush=True)
+    provenance = {
+        "shapes": [shape.name for shape in shapes],
+        "steps": options.steps,
+        "seed": options.seed,
+        "hours": round((time.perf_counter() - began) / 3600, 2),
+        "hardware": platform.processor() or platform.machine(),
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(options.output, average, {"network": NETWORK, "provenance": provenance})
+    options.output.with_suffix(".json").write_text(json.dumps(provenance, indent=2) + "\n")
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()
