@@ -53,7 +53,7 @@ class PatchwiseDenoiser:
     patch: int = 1000
     overlap: float = 3.0
     batch: int = 16
-    relaxation: float = 0.75
+    relaxation: float = 0.6
 
     @property
     def neighbours(self) -> int:

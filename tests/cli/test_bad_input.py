@@ -227,7 +227,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("allocate", [lambda *_: np.empty(2**50), lambda *_: torch.empty(2**46)])
     def test_anywhere_else(self, allocate, refused, scan, monkeypatch):
-        monkeypatch.setattr("pcdenoise.denoisers.whole_cloud.estimate_noise", allocate)
+        monkeypatch.setattr("pcdenoise.denoisers.whole_cloud.noise_level", allocate)
         refused(6, "out of memory", "denoise", scan)
 
     @pytest.mark.slow
@@ -305,7 +305,7 @@ def test_what_nobody_foresaw_is_one_line_too(cli, scan, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("in the\nmiddle")
 
-    monkeypatch.setattr("pcdenoise.denoisers.whole_cloud.estimate_noise", broken)
+    monkeypatch.setattr("pcdenoise.denoisers.whole_cloud.noise_level", broken)
     result = cli("denoise", scan)
     assert result.code == 1
     assert result.err.startswith("pcdenoise: unforeseen ZeroDivisionError: in the middle; ")
