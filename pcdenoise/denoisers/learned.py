@@ -28,7 +28,7 @@ from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
 # A network told of less noise than there is leaves a little; told of more, it takes shape away, thin walls above all.
 # Walls that strong noise would close are closed anyway. Chosen on validation shapes and on procedural thin ones.
-TOLD = {1.0: 0.8, 1.7: 0.9}  # the share of the noise that the network is told of, by noise in spacings
+TOLD = {1.0: 0.8, 1.4: 0.95}  # the share of the noise that the network is told of, by noise in spacings
 LEAST_SIGMA = 0.12  # below, in spacings, there was hardly any training
 # An energy's gradient keeps all activations of a tile, and its rings twice.
 GRADIENT_TILE = 8
@@ -38,7 +38,7 @@ HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbou
 def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
     """The noise (n,) that a network is told of, for a blind estimate in spacings.
 
-    Four fifths of it up to one spacing, 0.9 from 1.7 spacings, and in between by a straight line.
+    Four fifths of it up to one spacing, 0.95 from 1.4 spacings, and in between by a straight line.
     """
     share = np.interp(estimate, list(TOLD), list(TOLD.values()))
     return np.full(n, max(share * estimate, LEAST_SIGMA))
