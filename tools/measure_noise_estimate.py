@@ -1,6 +1,6 @@
-"""Print how far `estimate_noise` is from the truth on shapes whose noise is known.
+"""Print how far `estimate_noise`, or `noise_level`, is from the truth on shapes whose noise is known.
 
-    python tools/measure_noise_estimate.py --data ../shared/data/meshes/val
+    python tools/measure_noise_estimate.py --data data/meshes/val [--network]
 
 Each shape is sampled by Poisson disk, and each row adds Gaussian noise of 0 to 4 spacings of the clean cloud. The first
 column is the estimate on the clean cloud in spacings, the others are estimate / truth.
@@ -14,6 +14,8 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from pcdenoise.denoisers.noise_level import noise_level
+from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.noise import estimate_noise, spacing
 from pcdenoise.geometry.sampling import poisson_disk
 
@@ -30,13 +32,21 @@ def shapes(folder: Path | None, every: int) -> Iterator[tuple[str, trimesh.Trime
         yield path.stem, trimesh.load_mesh(path, process=False)
 
 
+def by_network(points: NDArray[np.float64]) -> float:
+    """What the networks are told, in the unit of the points."""
+    frame = Frame.of(points)
+    return frame.scale * noise_level(frame.to_local(points))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of .off meshes")
     parser.add_argument("--points", type=int, nargs="+", default=[10_000, 50_000], help="points per cloud")
     parser.add_argument("--every", type=int, default=1, help="take every so many meshes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", action="store_true", help="of `noise_level` instead of `estimate_noise`")
     arguments = parser.parse_args()
+    estimate = by_network if arguments.network else estimate_noise
 
     print(f"{'shape':20s} {'points':>7s} {'clean':>7s} " + " ".join(f"{level:>6}" for level in LEVELS))
     ratios: dict[float, list[float]] = {level: [] for level in LEVELS}
@@ -46,10 +56,10 @@ def main() -> None:
             rng = np.random.default_rng(arguments.seed)
             clean: NDArray[np.float64] = poisson_disk(mesh.vertices, mesh.faces, n, rng)[0]
             unit = spacing(clean)
-            clean_estimates.append(estimate_noise(clean) / unit)
+            clean_estimates.append(estimate(clean) / unit)
             for level in LEVELS:
                 noisy = clean + level * unit * rng.normal(size=clean.shape)
-                ratios[level].append(estimate_noise(noisy) / (level * unit))
+                ratios[level].append(estimate(noisy) / (level * unit))
             row = " ".join(f"{ratios[level][-1]:6.2f}" for level in LEVELS)
             print(f"{name:20s} {n:7d} {clean_estimates[-1]:7.3f} {row}", flush=True)
     within = " ".join(f"{np.mean(np.abs(np.array(ratios[level]) - 1) <= 0.15):6.0%}" for level in LEVELS)

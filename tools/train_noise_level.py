@@ -25,7 +25,7 @@ from pcdenoise.checkpoint import save_checkpoint
 from pcdenoise.config import instantiate
 from pcdenoise.datasets.packed import Packed
 from pcdenoise.datasets.surfaces import Surface
-from pcdenoise.denoisers.noise_level import WEIGHTS
+from pcdenoise.denoisers.noise_level import ESTIMATOR
 from pcdenoise.networks.noise_level import NoiseLevel
 from pcdenoise.training.patches import CleanCloud, PatchSampler
 from pcdenoise.training.prefetch import prefetched
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--holdout", type=int, default=6, help="shapes at the end of the data that are left out")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    parser.add_argument("--output", type=Path, default=ESTIMATOR)
     options = parser.parse_args()
     shapes = Packed(options.data).surfaces()
     shapes = shapes[: len(shapes) - options.holdout]

@@ -27,7 +27,8 @@ from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
 # A network told of less noise than there is leaves a little; told of more, it takes shape away, thin walls above all.
-# Walls that strong noise would close are closed anyway. Chosen on validation shapes and on procedural thin ones.
+# Dense samplings of smooth surfaces, where noise is many spacings, need nearly all of it: a compromise, chosen on
+# validation shapes and on procedural ones with thin walls.
 TOLD = {1.0: 0.8, 1.4: 0.95}  # the share of the noise that the network is told of, by noise in spacings
 LEAST_SIGMA = 0.12  # below, in spacings, there was hardly any training
 # An energy's gradient keeps all activations of a tile, and its rings twice.

@@ -1,21 +1,21 @@
 """How noisy a cloud is, as the networks are told it."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcdenoise.checkpoint import load_checkpoint, load_weights
+from pcdenoise.checkpoint import load_weights
 from pcdenoise.config import instantiate
+from pcdenoise.denoisers.models import WEIGHTS, read_weights
 from pcdenoise.geometry.neighbours import build_tree, query_tree
 from pcdenoise.geometry.noise import estimate_noise, scattered
 from pcdenoise.geometry.subsets import interleaved_subsets
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.noise_level import NoiseLevel
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "estimators" / "noise_level.safetensors"
+ESTIMATOR = WEIGHTS / "estimators" / "noise_level.safetensors"
 # Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
 CLEAN = 0.08
 # Stronger noise, in spacings, is measured on a part of the points, of whose spacings it is about that much.
@@ -58,8 +58,8 @@ def noise_level(points: NDArray[np.float64]) -> float:
 
 @cache
 def _network() -> NoiseLevel:
-    tensors, header = load_checkpoint(WEIGHTS)
+    tensors, header = read_weights(ESTIMATOR)
     network = instantiate(header["network"])
     assert isinstance(network, NoiseLevel)
-    load_weights(network, tensors, WEIGHTS)
+    load_weights(network, tensors, ESTIMATOR)
     return network.eval()

@@ -101,7 +101,7 @@ def estimate_noise(points: NDArray[np.float64], samples: int = SAMPLES) -> float
 
     Args:
         points: (n, 3), finite. Coincident points count once.
-        samples: at so many points it is measured; a quarter of them takes a quarter of the time for twice the scatter.
+        samples: at so many points it is measured; fewer take less time, and the estimate scatters more.
 
     Returns:
         A length in the unit of `points`; 0 for less than 17 different points, and for points on one line or plane.
