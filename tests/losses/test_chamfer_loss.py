@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from analytic import UNUSED, gaussian_patches, patches_of
@@ -17,7 +19,7 @@ def towards(denoised):
 def test_without_its_other_terms_it_is_the_chamfer_distance_over_the_variance():
     patches = gaussian_patches(500, 1.0, 0.3, estimate=0.4)
     denoised = 0.9 * patches.noisy
-    values = Chamfer(surface_weight=0.0, paired_weight=0.0, floor=0.0)(
+    values = Chamfer(surface_weight=0.0, paired_weight=0.0, attainable=math.inf, floor=0.0)(
         towards(denoised), patches.noisy, patches, UNUSED
     )
     clean = patches.clean.numpy()
@@ -47,9 +49,19 @@ def test_the_two_sides_of_a_thin_wall_are_better_left_apart_than_put_into_its_mi
 def test_weights_of_surface_and_pair():
     clean = torch.tensor([[0.0, 0.0, 0.0], [100.0, 0.0, 0.0]])
     patches = patches_of(clean, clean, 0.5, spacing=2.0, normals=torch.tensor([[0.0, 0.0, 1.0]] * 2))
-    loss = Chamfer(surface_weight=2.0, paired_weight=0.5, floor=0.1)
+    loss = Chamfer(surface_weight=2.0, paired_weight=0.5, attainable=math.inf, floor=0.1)
     value = loss(towards(clean.double() + torch.tensor([[3.0, 4.0, 0.5], [0, 0, 0]])), clean.double(), patches, UNUSED)
     assert value.tolist() == pytest.approx([(2 * 25.25 + 2.0 * 0.25 + 0.5 * 25.25) / (0.25 + 0.04), 0.0])
+
+
+@pytest.mark.parametrize(("sigma", "error"), [(0.01, 1e-4), (1000.0, 0.25 * 2.0 * 1002.0)])
+def test_errors_count_over_what_can_be_reached(sigma, error):
+    """Faint noise left alone, and strong noise averaged over neighbours, have a loss of about 1."""
+    clean = torch.tensor([[0.0, 0.0, 0.0], [1e5, 0.0, 0.0]])
+    patches = patches_of(clean, clean, sigma, spacing=2.0, normals=torch.tensor([[0.0, 0.0, 1.0]] * 2))
+    loss = Chamfer(surface_weight=0.0, paired_weight=0.0, attainable=0.25, floor=0.0)
+    off = torch.tensor([math.sqrt(error / 2), 0.0, 0.0])
+    assert loss(towards(clean.double() + off), clean.double(), patches, UNUSED).tolist() == pytest.approx([1, 1], rel=3e-3)
 
 
 def test_the_gradient_is_that_of_the_distances_with_their_pairs_held():
