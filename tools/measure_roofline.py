@@ -38,7 +38,6 @@ from torch.nn import functional as F
 
 from pcdenoise.bench.environment import environment
 from pcdenoise.denoisers.models import load_model
-from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.errors import PcdenoiseError, UsageError
 from pcdenoise.geometry.neighbours import NeighbourSearch
 from pcdenoise.io.files import check_place, replacing
@@ -55,6 +54,7 @@ from pcdenoise.networks.edgeconv import ROWS_IN_CACHE, EdgeConvBlock, in_cache
 from pcdenoise.networks.embedding import sigma_embedding
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
+from pcdenoise.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 
 FLOAT, DOUBLE, INDEX = 4, 8, 4  # bytes
 POSITION = 3 * DOUBLE

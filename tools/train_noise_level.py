@@ -21,16 +21,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pcdenoise.checkpoint import save_checkpoint
+from pcdenoise.checkpoint import load_weights, save_checkpoint
 from pcdenoise.config import instantiate
 from pcdenoise.datasets.packed import Packed
 from pcdenoise.datasets.surfaces import Surface
+from pcdenoise.denoisers.models import read_weights
 from pcdenoise.denoisers.noise_level import ESTIMATOR
+from pcdenoise.geometry.subsets import interleaved_subsets
 from pcdenoise.networks.noise_level import NoiseLevel
 from pcdenoise.training.patches import CleanCloud, PatchSampler
 from pcdenoise.training.prefetch import prefetched
 
-THINNED = (2, 4)  # clouds of 30,000 points and more also come with so many times fewer, as strong noise is measured
+# As strong noise is measured: clouds of 30,000 points and more also come with so many times fewer, and the noise is no
+# stronger than so many spacings.
+THINNED = (2, 3, 4, 6, 8)
+LEVELS = tuple(np.geomspace(0.04, 2.4, 60))
 NETWORK = {"_target_": "pcdenoise.networks.noise_level.NoiseLevel", "channels": 32, "blocks": 3, "hops": 3}
 RATE, WARMUP, DECAY, EMA = 3e-3, 100, 0.6, 0.998
 
@@ -42,7 +47,7 @@ def clean_clouds(surfaces: Sequence[Surface], seed: int) -> list[CleanCloud]:
     for surface in surfaces:
         for n, (points, normals, *_) in surface.clouds.items():
             for times in (1, *(THINNED if n >= 30_000 else ())):
-                rows = np.sort(rng.permutation(n)[: n // times])
+                rows = interleaved_subsets(points.astype(np.float64), times) == rng.integers(times)
                 clouds.append(CleanCloud(points[rows], normals[rows], surface.name))
     return clouds
 
@@ -54,14 +59,17 @@ def main() -> None:
     parser.add_argument("--holdout", type=int, default=6, help="shapes at the end of the data that are left out")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="weights to begin with in place of random ones")
     parser.add_argument("--output", type=Path, default=ESTIMATOR)
     options = parser.parse_args()
     shapes = Packed(options.data).surfaces()
     shapes = shapes[: len(shapes) - options.holdout]
     clouds = clean_clouds(shapes, options.seed)
-    sampler = PatchSampler(sigma=(0.003, 0.045), faint=0.15, others=0.1, seed=options.seed)
+    sampler = PatchSampler(levels=LEVELS, others=0.1, seed=options.seed)
     torch.manual_seed(options.seed)
     network: NoiseLevel = instantiate(NETWORK)
+    if options.start:
+        load_weights(network, read_weights(options.start)[0], options.start)
     average = {name: value.clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4)
     began, recent = time.perf_counter(), 0.0
@@ -83,6 +91,7 @@ def main() -> None:
                 print(f"{step}/{options.steps}  loss {recent:.3f}  {left:.0f} min left", flush=True)
     provenance = {
         "shapes": [shape.name for shape in shapes],
+        "start": options.start and options.start.name,
         "steps": options.steps,
         "seed": options.seed,
         "hours": round((time.perf_counter() - began) / 3600, 2),

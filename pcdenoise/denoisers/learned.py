@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
-from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -23,6 +22,7 @@ from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.score_network import ScoreNetwork
+from pcdenoise.relaxation import RELAXATION, RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
@@ -57,8 +57,9 @@ class LearnedDenoiser:
         device: where it runs; on CUDA the graphs are made there, too.
         sampler: how the field is followed.
         tile: points per tile.
-        relaxation: after the last step points spread evenly along the surface, no further than so many sigmas (that the
-            network was told of); 0 leaves them where the network put them.
+        relaxation: after the last step, and before the last stage of a `StagedDenoiser` with `polish`, points spread
+            evenly along the surface, no further than so many sigmas (that the network was told of); 0 leaves them where
+            the network put them.
         ensemble: fields of so many nearest points of the noisy cloud are averaged, where each row has its own.
     """
 
@@ -66,7 +67,7 @@ class LearnedDenoiser:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     sampler: Sampler = field(default_factory=Ascent)
     tile: int = 200_000
-    relaxation: float = 0.6
+    relaxation: float = RELAXATION
     ensemble: int = 4
 
     @property
@@ -124,11 +125,12 @@ class LearnedDenoiser:
         moved = reached.numpy()
         # A point whose answer is not a number keeps its place.
         moved = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
-        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
-            moved = relax_tangentially(moved, self.relaxation * sigma)
-            iterate(moved)
+        share = self.model.shares[:passes][-1] if isinstance(self.model, StagedDenoiser) else 1.0
+        spread = self._spread(moved, share * sigma)
+        if spread is not moved:
+            iterate(spread)
         progress(1.0)
-        return moved
+        return spread
 
     def field(self, noisy: Tensor, sigma: Tensor) -> ScoreField:
         """The score field of a noisy cloud, see `pcdenoise.score`.
@@ -165,15 +167,26 @@ class LearnedDenoiser:
         """Where the leading stages put the points of a cloud that stands at x."""
         assert isinstance(self.model, StagedDenoiser)
         points, received = x.numpy(), None
-        for p, stage in enumerate(self.model.stages[:passes]):
+        for p, (stage, share) in enumerate(zip(self.model.stages[:passes], self.model.shares[:passes], strict=True)):
             assert isinstance(stage, DenoisingStage)
+            if share < 1:
+                points = self._spread(points, sigma[:, 0].numpy())
             # lengths are in spacings of the cloud
             subsets = self.model.subsets(float(sigma.median()), len(points)) if p == 0 else 1
             move, received = self._stage(
-                stage, points + subsets_apart(points, subsets), sigma, received, partial(part, progress, p, passes)
+                stage,
+                points + subsets_apart(points, subsets),
+                share * sigma,
+                received,
+                partial(part, progress, p, passes),
             )
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
+
+    def _spread(self, points: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
+            return relax_tangentially(points, self.relaxation * sigma)
+        return points
 
     def _stage(
         self,

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pcdenoise.denoisers.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.geometry.farthest_point import farthest_point_sampling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
 from pcdenoise.networks.compat.luo_hu import LuoHu, centred
+from pcdenoise.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import Sampler, ScoreField
 

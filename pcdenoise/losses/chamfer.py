@@ -26,8 +26,8 @@ class Chamfer:
     second term counts what such a mean leaves bare.
 
     `e^2` is the error that can be reached: that of leaving the points alone, or, where it is less, of averaging over
-    neighbours, which with noise sigma and spacing s leaves about `a s (s + sigma)`: trained networks do, within 10 % from
-    0.5 to 3 spacings. Over sigma^2 instead, strong noise, of which more is removed, would hardly count.
+    neighbours, which with noise sigma and spacing s leaves about `a s (s + sigma)`, as measured from 0.5 to 3 spacings.
+    Over sigma^2 instead, strong noise, of which more is removed, would hardly count.
 
     Args:
         surface_weight: w.

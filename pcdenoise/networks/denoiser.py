@@ -16,6 +16,7 @@ from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.score_network import ScoreNetwork
 from pcdenoise.patches import NoisyPatches
+from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.score import ScoreField
 
 
@@ -81,11 +82,21 @@ class StagedDenoiser(ScoreNetwork):
     noise is about `f` of their spacings. What is left is no longer correlated from one subset to the other, and the
     next stage, which sees all points, averages it out.
 
+    With `polish` the last stage sees what those before have made, spread evenly along the surface, and is told that
+    share of the noise. Spreading leaves the surface where it is curved, and evenness shows what noise is left.
+
     Args:
         channels, neighbours, neighbourhoods, conditioning, hops: see `EdgeConvFeatures`.
         blocks: EdgeConv blocks of each stage.
         handed_on: width of the features that travel with each point from stage to stage.
         subset_sigma: see above; None for the whole cloud.
+        polish: see above; None for a last stage like the others.
+
+    Attributes:
+        shares: of the noise that each stage is told.
+
+    Raises:
+        UsageError: a value outside its range.
     """
 
     SMALLEST_SUBSET = 500
@@ -100,11 +111,15 @@ class StagedDenoiser(ScoreNetwork):
         conditioning: str = "input",
         subset_sigma: float | None = None,
         hops: int = 0,
+        polish: float | None = None,
     ) -> None:
+        if polish is not None and not (0 < polish < 1 and len(blocks) > 1):
+            raise UsageError(f"network.polish is {polish}; give null, or a share below 1 and at least 2 stages")
         if subset_sigma is not None and not subset_sigma > 0:
             raise UsageError(f"network.subset_sigma is {subset_sigma}; give a number above 0, or null")
         super().__init__()
         self.subset_sigma = subset_sigma
+        self.shares = (1.0,) * (len(blocks) - 1) + (polish or 1.0,)
         self.stages = nn.ModuleList(
             DenoisingStage(
                 EdgeConvFeatures(
@@ -125,9 +140,11 @@ class StagedDenoiser(ScoreNetwork):
     def fields(self, patches: NoisyPatches) -> Iterator[tuple[Tensor, ScoreField]]:
         """See `ScoreNetwork`; no gradient runs from stage to stage."""
         x, received = patches.noisy, None
-        for p, stage in enumerate(self.stages):
+        for p, (stage, share) in enumerate(zip(self.stages, self.shares, strict=True)):
             assert isinstance(stage, DenoisingStage)
-            field = StageField(stage, received, self._shifts(patches) if p == 0 else None)
+            if share < 1:
+                x = _spread(x, patches.estimate)
+            field = StageField(stage, received, self._shifts(patches) if p == 0 else None, share)
             yield x, field
             if not bool(torch.isfinite(field.move).all()):
                 return  # no neighbours can be found for the next stage
@@ -156,6 +173,11 @@ class StagedDenoiser(ScoreNetwork):
         return torch.from_numpy(np.concatenate(shifts)).to(patches.noisy)
 
 
+def _spread(x: Tensor, sigma: Tensor) -> Tensor:
+    limit = RELAXATION * sigma[:, 0].double()
+    return torch.from_numpy(relax_tangentially(x.detach().cpu().numpy(), limit.cpu().numpy())).to(x)
+
+
 class StageField:
     """The score field of one stage: a network that looks at the cloud it is asked about.
 
@@ -163,6 +185,7 @@ class StageField:
         stage: the network.
         received: features from the stage before.
         shifts: (n, 3) part subsets of the points that are to be looked at each on its own.
+        share: of the noise that the stage is told.
 
     Attributes:
         move, handed_on: the last answer, see `DenoisingStage`.
@@ -171,10 +194,16 @@ class StageField:
     move: Tensor
     handed_on: Tensor
 
-    def __init__(self, stage: DenoisingStage, received: Tensor | None = None, shifts: Tensor | None = None) -> None:
-        self._stage, self._received, self._shifts = stage, received, shifts
+    def __init__(
+        self,
+        stage: DenoisingStage,
+        received: Tensor | None = None,
+        shifts: Tensor | None = None,
+        share: float = 1.0,
+    ) -> None:
+        self._stage, self._received, self._shifts, self._share = stage, received, shifts, share
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         graph = graph_at(x if self._shifts is None else x + self._shifts, self._stage.features)
-        self.move, self.handed_on = self._stage(graph, sigma, self._received)
+        self.move, self.handed_on = self._stage(graph, self._share * sigma, self._received)
         return self.move / sigma**2

@@ -94,7 +94,8 @@ class Trainer:
         decay: share of `max_steps`.
         clip: largest gradient norm.
         ema: decay of the exponential moving average that is validated and shipped.
-        stage_weights: weight of each stage's loss; the last one is repeated for further stages.
+        stage_weights: weight of each stage's loss; the last one is repeated for further stages. A stage of weight 0
+            stays as it is.
         accumulate: pieces of a step, whose gradients are summed before the optimiser moves.
         precision: `bfloat16` computes linear layers under autocast, on GPUs and on processors that have it (AMX);
             positions, graphs, normalisation and losses stay in float32. `auto` takes it where a GPU has it, `float32`
@@ -195,6 +196,9 @@ class Trainer:
         stages = len(network.stages) if isinstance(network, StagedDenoiser) else 1
         weights = [self.stage_weights[min(p, len(self.stage_weights) - 1)] for p in range(stages)]
         weight = torch.tensor(weights, device=device)
+        if isinstance(network, StagedDenoiser):
+            for stage, its in zip(network.stages, weights, strict=True):
+                stage.requires_grad_(its > 0)
         parameters = list(network.parameters())
         measured = False
         network.train()

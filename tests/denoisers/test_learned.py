@@ -15,6 +15,7 @@ from pcdenoise.geometry.noise import spacing
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
+from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 
 SHAPE = {"channels": 16, "neighbours": 12, "neighbourhoods": (4, 12), "handed_on": 8}
@@ -136,6 +137,20 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud):
             found = LearnedDenoiser(network, tile=tile, relaxation=0.0)(points, np.full(2000, told), 1) - points
             assert np.linalg.norm(found - moves[-1]) < 1e-4 * np.linalg.norm(moves[-1])
     assert np.linalg.norm(moves[0] - moves[1]) > 0.1 * np.linalg.norm(moves[0])
+
+
+def test_polishing_in_tiles_is_that_in_training(model, cloud):
+    """The stages one after another, spread before the last, and once more at its end within its share of the noise."""
+    polishing = StagedDenoiser(**SHAPE, blocks=(2, 2), polish=0.25).eval()
+    polishing.load_state_dict(model.state_dict())
+    patches = patches_of(cloud, 0.5)
+    with torch.no_grad():
+        *_, reached = ((x + 0.5**2 * field(x, patches.estimate)).numpy() for x, field in polishing.fields(patches))
+    unit = np.full(len(cloud), 0.5)
+    moved = LearnedDenoiser(polishing, tile=1500)(cloud, unit, 2)
+    np.testing.assert_allclose(moved, relax_tangentially(reached, RELAXATION * 0.25 * unit), atol=1e-4)
+    leading = LearnedDenoiser(polishing)(cloud, unit, 1)
+    np.testing.assert_array_equal(leading, LearnedDenoiser(model)(cloud, unit, 1))
 
 
 def test_neighbouring_fields_are_averaged(networks, cloud):

@@ -61,7 +61,9 @@ def test_errors_count_over_what_can_be_reached(sigma, error):
     patches = patches_of(clean, clean, sigma, spacing=2.0, normals=torch.tensor([[0.0, 0.0, 1.0]] * 2))
     loss = Chamfer(surface_weight=0.0, paired_weight=0.0, attainable=0.25, floor=0.0)
     off = torch.tensor([math.sqrt(error / 2), 0.0, 0.0])
-    assert loss(towards(clean.double() + off), clean.double(), patches, UNUSED).tolist() == pytest.approx([1, 1], rel=3e-3)
+    assert loss(towards(clean.double() + off), clean.double(), patches, UNUSED).tolist() == pytest.approx(
+        [1, 1], rel=3e-3
+    )
 
 
 def test_the_gradient_is_that_of_the_distances_with_their_pairs_held():

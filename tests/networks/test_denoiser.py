@@ -12,6 +12,7 @@ from pcdenoise.geometry.subsets import interleaved_subsets
 from pcdenoise.kernels.neighbourhood import build_graph_at
 from pcdenoise.networks.denoiser import StagedDenoiser
 from pcdenoise.networks.graphs import graph_at
+from pcdenoise.relaxation import RELAXATION, relax_tangentially
 
 SHAPE = {"channels": 16, "neighbours": 12, "neighbourhoods": (4, 12), "handed_on": 8}
 
@@ -100,6 +101,32 @@ def test_how_many_subsets():
     assert model.subsets(100.0, 80) == 1
     with pytest.raises(UsageError, match="subset_sigma is 0"):
         StagedDenoiser(**SHAPE, blocks=(1,), subset_sigma=0)
+
+
+def asked(model, patches):
+    """Where each field was asked, its answer, and the field."""
+    return [(x, field(x, patches.estimate), field) for x, field in model.fields(patches)]
+
+
+def test_the_last_stage_polishes():
+    """It sees what those before it made, spread evenly, and is told its share of the noise."""
+    points = np.random.default_rng(0).standard_normal((300, 3)) * [6.0, 6.0, 0.1]
+    patches, model = patches_of(points, 0.5), small_model()
+    polishing = StagedDenoiser(**SHAPE, blocks=(2, 1), polish=0.25).eval()
+    polishing.load_state_dict(model.state_dict())
+    assert (model.shares, polishing.shares) == ((1.0, 1.0), (1.0, 0.25))
+    with torch.no_grad():
+        (_, _, first), (before, _, _) = asked(model, patches)
+        (_, _, same), (x, score, _) = asked(polishing, patches)
+        torch.testing.assert_close(same.move, first.move, rtol=0, atol=0)
+        spread = relax_tangentially(before.numpy(), np.full(300, RELAXATION * 0.5))
+        np.testing.assert_array_equal(x.numpy(), spread)
+        graph = graph_at(x, model.stages[1].features)
+        wanted, _ = model.stages[1](graph, 0.25 * patches.estimate, first.handed_on)
+        torch.testing.assert_close(patches.estimate**2 * score, wanted)
+    for blocks, polish in (((2,), 0.5), ((2, 1), 0), ((2, 1), 1)):
+        with pytest.raises(UsageError, match=f"polish is {polish}"):
+            StagedDenoiser(**SHAPE, blocks=blocks, polish=polish)
 
 
 def test_the_score_has_a_derivative():

@@ -49,6 +49,18 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_patches(cloud):
     assert state.step == 2
 
 
+def test_a_stage_of_no_weight_stays_as_it_is(cloud):
+    state = fresh()
+    before = [{name: value.clone() for name, value in stage.state_dict().items()} for stage in state.model.stages]
+    trainer, sampler = Trainer(max_steps=3, stage_weights=(0.0, 1.0)), PatchSampler(points=200, patches=1)
+    assert all(progress.stage_losses[0] > 0 for progress in trainer.run(state, PairedDSM(), sampler, [cloud]))
+    kept = [
+        all(torch.equal(value, was[name]) for name, value in stage.state_dict().items())
+        for stage, was in zip(state.model.stages, before, strict=True)
+    ]
+    assert kept == [True, False]
+
+
 def test_learning_rate_is_constant_then_falls_to_zero():
     trainer = Trainer(max_steps=1000, learning_rate=1.0, warmup=10, decay=0.2)
     assert trainer.rate(0) == pytest.approx(0.1)

@@ -11,6 +11,7 @@ from pcdenoise.geometry.neighbours import NeighbourSearch
 from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, local_spacing
 
 RELAXATION_NEIGHBOURS = 12
+RELAXATION = 0.6  # no point moves further than so many sigmas (that the network was told of)
 
 
 def relax_tangentially(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pcdenoise.denoisers.relaxation import relax_tangentially
 from pcdenoise.geometry.neighbours import knn
+from pcdenoise.relaxation import relax_tangentially
 
 
 @pytest.fixture
