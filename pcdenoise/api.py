@@ -13,7 +13,7 @@ from pcdenoise.cloud import PointCloud
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.models import WEIGHTS, list_models, load_model
 from pcdenoise.denoisers.noise_level import noise_level
-from pcdenoise.denoisers.whole_cloud import Report, denoise_with_report, distinct_points, passes_for
+from pcdenoise.denoisers.whole_cloud import Report, denoise_with_report, distinct_points, estimated_noise, passes_for
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -24,6 +24,7 @@ __all__ = [
     "Report",
     "denoise",
     "denoise_with_report",
+    "estimated_noise",
     "inspect",
     "list_models",
     "load_model",

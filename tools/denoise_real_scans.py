@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.api import Report, denoise_with_report, load_model
+from pcdenoise.api import Report, denoise_with_report, estimated_noise, load_model
 from pcdenoise.cloud import PointCloud
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.errors import PcdenoiseError
@@ -65,10 +65,11 @@ def main() -> None:
 def _row(path: Path, denoiser: Engine, passes: int | None, folder: Path, *, pictures: bool) -> list[str]:
     cloud = read(path)
     result, report = denoise_with_report(cloud, denoiser, passes="auto" if passes is None else passes)
+    noise_after = estimated_noise(result)
     write(result, folder / path.name, overwrite=True)
     again = read(folder / path.name)
     if pictures:
-        noise = f"estimated noise {report.noise_before:.3g} → {report.noise_after:.3g}"
+        noise = f"estimated noise {report.noise_before:.3g} → {noise_after:.3g}"
         title = f"{path.name}: {len(cloud):,} points, {noise}"
         comparison_sheet({"before": cloud, "after": again}, (folder / path.name).with_suffix(".png"), title=title)
     return [
@@ -76,9 +77,9 @@ def _row(path: Path, denoiser: Engine, passes: int | None, folder: Path, *, pict
         f"{len(cloud):,}",
         f"{report.seconds:.1f}",
         f"{report.noise_before:.3g}",
-        f"{report.noise_after:.3g}",
+        f"{noise_after:.3g}",
         f"{report.noise_before / report.spacing:.2f}",
-        f"{report.noise_after / report.spacing:.2f}",
+        f"{noise_after / report.spacing:.2f}",
         str(report.passes),
         *_checks(cloud, result, again, report),
     ]

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     cloud = read(options.input)
     trajectory = None if options.animate is None else Trajectory(cloud)
 
-    from pcdenoise.api import denoise_with_report, load_model
+    from pcdenoise.api import denoise_with_report, estimated_noise, load_model
     from pcdenoise.cli.progress import progress_bar
 
     engine = {key: config[key] for key in ("tile", "relaxation", "ensemble")}
@@ -101,17 +101,18 @@ def run(options: argparse.Namespace) -> None:
     if report.note:
         warnings.warn(report.note, stacklevel=2)
     write(result, output, overwrite=options.overwrite)
+    noise_after = estimated_noise(result) if report.passes else report.noise_before
     if options.render is not None:
         from pcdenoise.viewer import comparison_sheet
 
-        noise = f"estimated noise {report.noise_before:.3g} → {report.noise_after:.3g}"
+        noise = f"estimated noise {report.noise_before:.3g} → {noise_after:.3g}"
         title = f"{options.input.name}: {report.points:,} points, {noise}"
         comparison_sheet({"before": cloud, "after": result}, options.render, title=title)
     if trajectory is not None:
         trajectory.add(result.points)
         write_animation(trajectory, options.animate, title=f"{options.input.name}: {report.points:,} points")
     if not options.quiet:
-        print(_summary(vars(report), output, as_json=options.json))
+        print(_summary({**vars(report), "noise_after": noise_after}, output, as_json=options.json))
 
 
 def _method(options: argparse.Namespace, values: list[str], others: list[str]) -> "MethodMover | None":

@@ -29,16 +29,13 @@ class Quality:
     Attributes:
         passes: at most so many; None for all that the network has.
         rotations: orientations to average over.
-        again: the first of several passes goes over the result once more and is told so much of the noise; 0: it does
-            not.
     """
 
     passes: int | None = None
     rotations: int = 1
-    again: float = 0.0
 
 
-QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(again=0.25), "best": Quality(rotations=3, again=0.25)}
+QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=3)}
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,7 @@ class Report:
         points: rows of the cloud.
         skipped: rows that are not finite, left as they are.
         spacing: of the input.
-        noise_before: blind estimate of the noise per coordinate.
-        noise_after: the same for the result.
+        noise_before: blind estimate of the noise per coordinate; `estimated_noise` tells that of the result.
         passes: network passes made; 0 means that the cloud was returned unchanged.
         mean_move, largest_move: displacement.
         seconds: of estimating and denoising, without reading and writing.
@@ -63,7 +59,6 @@ class Report:
     skipped: int
     spacing: float
     noise_before: float
-    noise_after: float
     passes: int
     mean_move: float
     largest_move: float
@@ -150,22 +145,16 @@ def denoise_with_report(
         if iterate is not None:
             iterate(in_world(x))
 
-    moved, after = local, level
+    moved = local
     if count and strength:
         sigma = told_sigma(level, len(local))
-        again = QUALITIES[quality].again if passes == "auto" and denoiser.passes > 1 else 0.0
-        runs = 2 if again else 1
-        target = _average(denoiser, local, sigma, count, rotations, seed, partial(part, progress, 0, runs), step)
-        if again:
-            advance = partial(part, progress, 1, runs)
-            target = _average(denoiser, target, again * sigma, 1, rotations, seed, advance, step)
+        target = _average(denoiser, local, sigma, count, rotations, seed, progress, step)
         move = strength * (target - local)
         limit = np.full_like(sigma, np.inf) if isinstance(denoiser, MethodMover) else REACH * sigma
         if max_move is not None:
             limit = np.minimum(limit, max_move / frame.scale)
         length = np.linalg.norm(move, axis=1, keepdims=True)
         moved = local + move * np.minimum(1.0, limit[:, None] / np.maximum(length, np.finfo(float).tiny))
-        after = noise_level(moved)
     points = in_world(moved)
     distances = np.linalg.norm(points[finite] - cloud.points[finite], axis=1)
     report = Report(
@@ -173,7 +162,6 @@ def denoise_with_report(
         skipped=int((~finite).sum()),
         spacing=frame.scale,
         noise_before=level * frame.scale,
-        noise_after=after * frame.scale,
         passes=count,
         mean_move=float(distances.mean()),
         largest_move=float(distances.max()),
@@ -183,6 +171,20 @@ def denoise_with_report(
         note=note,
     )
     return cloud.with_points(points), report
+
+
+def estimated_noise(cloud: PointCloud) -> float:
+    """Blind estimate of the noise per coordinate, in the cloud's own unit.
+
+    Raises:
+        InputError: no finite point.
+    """
+    points = cloud.points[cloud.finite]
+    if len(points) == 0:
+        raise InputError("the cloud has no finite point; check how it was exported")
+    distinct, _ = distinct_points(points)
+    frame = Frame.of(distinct)
+    return noise_level(frame.to_local(distinct)) * frame.scale
 
 
 def passes_for(level: float, denoiser: Mover, quality: str = "balanced") -> int:
