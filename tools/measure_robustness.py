@@ -335,8 +335,8 @@ def scanner(setting: Setting) -> list[Row]:
     """Four simulated range scans of a mesh (conf/noise/scanner.yaml): occlusion, uneven density, noise along the rays.
 
     Mean squared distance to the mesh, and Chamfer distance to a clean cloud, over the input's and over that of the same
-    points put exactly onto the mesh. The scans do not cover the clean cloud: noise reaches into what they have not seen,
-    and even the exact projection may score worse than the input.
+    points put exactly onto the mesh. The scans do not cover the clean cloud: noise reaches into what they have not
+    seen, and even the exact projection may score worse than the input.
     """
     trials = []
     for number, surface in enumerate(setting.surfaces):

@@ -214,6 +214,10 @@ def test_nothing_keeps_the_error_of_the_input(tool, surfaces, monkeypatch, secti
     for row in rows:
         if row.bar:
             assert set(row.values["identity"].values()) == {1.0}
+    if section == "scanner":
+        projected = [row.values["identity"] for row in rows if row.quantity == "CD / exact projection's"]
+        assert len(projected) == 2
+        assert min(value for row in projected for value in row.values()) > 0.5
     if section == "density":
         assert rows[1].mean("input") == pytest.approx(1, abs=0.02)  # noise below the spacing does not see density
         assert rows[2].mean("input") == pytest.approx(1, abs=0.3)  # 1 % on few points
