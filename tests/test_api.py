@@ -101,8 +101,6 @@ def test_quality_means_passes_and_rotations(noisy_sphere, denoiser):
         wanted, report = denoise_with_report(cloud, denoiser, **options)
         np.testing.assert_array_equal(results[quality][0].points, wanted.points)
         assert results[quality][1].passes == report.passes
-    once = denoise_with_report(cloud, denoiser, passes=denoiser.passes)[0].points
-    assert radial_error(results["balanced"][0].points) < radial_error(once)
     errors = [radial_error(result.points) for result, _ in results.values()]
     assert errors == sorted(errors, reverse=True)
     with pytest.raises(UsageError, match="fast, balanced, best"):

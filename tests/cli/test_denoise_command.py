@@ -300,6 +300,6 @@ def test_tiles_that_do_not_fit_are_halved(cli, scan, folder, monkeypatch):
 
     monkeypatch.setattr(Tiling, "_gather", tight)
     assert cli("denoise", scan, "-o", folder / "tight.npy").code == 0
-    assert refused == [2000, 2000, 2000]  # two passes, and one more over the result
+    assert refused == [2000, 2000, 2000]  # in each of the three passes
     wanted, found = (read(folder / f"{name}.npy").points for name in ("wanted", "tight"))
     np.testing.assert_allclose(found, wanted, atol=1e-5 * SPACING)
