@@ -28,6 +28,9 @@ class Mover(Protocol):
     @property
     def passes(self) -> int: ...
 
+    @property
+    def relaxation(self) -> float: ...
+
     def __call__(
         self,
         points: NDArray[np.float64],

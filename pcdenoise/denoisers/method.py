@@ -56,6 +56,11 @@ class MethodMover:
         return 1
 
     @property
+    def relaxation(self) -> float:
+        """Of a network; what a method made is not spread."""
+        return 0.0
+
+    @property
     def neighbours(self) -> int:
         """A cloud needs more points than that."""
         return int(getattr(self.method, "least", 1)) - 1

@@ -16,10 +16,13 @@ from pcdenoise.denoisers.noise_level import CLEAN, noise_level
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.rotations import random_rotation
+from pcdenoise.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
 
 # No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood
 # that it does not know, such as a few points far from all others.
 REACH = 6.0
+# Of the limit after one orientation: chosen on validation shapes.
+MEAN_RELAXATION = 0.5
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,10 @@ def _average(
     progress: Callable[[float], None],
     step: Callable[[NDArray[np.float64]], None],
 ) -> NDArray[np.float64]:
-    """Denoised positions, averaged over orientations of the cloud."""
+    """Denoised positions, averaged over orientations of the cloud.
+
+    The mean of several even patterns is less even than each of them, so it is spread once more.
+    """
     if rotations == 1:
         return denoiser(points, sigma, passes, progress, seed, step)
     rng = np.random.default_rng(seed)
@@ -215,7 +221,11 @@ def _average(
 
         advance = partial(part, progress, r, rotations)
         total += denoiser(points @ turn, sigma, passes, advance, seed + r, turned_back) @ turn.T
-    return total / rotations
+    mean: NDArray[np.float64] = total / rotations
+    if denoiser.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
+        mean = relax_tangentially(mean, MEAN_RELAXATION * denoiser.relaxation * sigma)
+        step(mean)
+    return mean
 
 
 def distinct_points(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp] | slice]:
