@@ -13,9 +13,7 @@ from pcdenoise.cloud import PointCloud
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.models import WEIGHTS, list_models, load_model
 from pcdenoise.denoisers.noise_level import noise_level
-from pcdenoise.denoisers.whole_cloud import Report, denoise_with_report, distinct_points, estimated_noise, passes_for
-from pcdenoise.errors import InputError
-from pcdenoise.geometry.frame import Frame
+from pcdenoise.denoisers.whole_cloud import Report, denoise_with_report, estimated_noise, local_points, passes_for
 from pcdenoise.geometry.neighbours import knn
 
 __all__ = [
@@ -102,17 +100,13 @@ def inspect(cloud: PointCloud, model: str | Path = "auto") -> Inspection:
     Raises:
         InputError: no finite point.
     """
+    frame, local, _ = local_points(cloud)
     finite = cloud.points[cloud.finite]
-    if len(finite) == 0:
-        raise InputError("the cloud has no finite point; check how it was exported")
-    distinct, _ = distinct_points(finite)
-    frame = Frame.of(distinct)
-    local = frame.to_local(distinct)
     level = noise_level(local)
     lower, upper = finite.min(axis=0), finite.max(axis=0)
     denoiser = load_model(model)
-    if len(distinct) <= denoiser.neighbours:
-        advice = f"leave it unchanged: {len(distinct)} distinct points are fewer than the network's neighbourhood"
+    if len(local) <= denoiser.neighbours:
+        advice = f"leave it unchanged: {len(local)} distinct points are fewer than the network's neighbourhood"
     elif (passes := passes_for(level, denoiser)) == 0:
         advice = "leave it unchanged: no noise was found"
     else:
@@ -120,14 +114,14 @@ def inspect(cloud: PointCloud, model: str | Path = "auto") -> Inspection:
     return Inspection(
         points=len(cloud),
         not_finite=len(cloud) - len(finite),
-        duplicates=len(finite) - len(distinct),
+        duplicates=len(finite) - len(local),
         attributes={
             name: f"{a.dtype} {'x'.join(map(str, a.shape[1:]))}".strip() for name, a in cloud.attributes.items()
         },
         lower=tuple(map(float, lower)),
         upper=tuple(map(float, upper)),
         unit_guess=_unit_guess(lower, upper),
-        spacing=frame.scale if len(distinct) > 1 else 0.0,
+        spacing=frame.scale if len(local) > 1 else 0.0,
         noise=level * frame.scale,
         outlier_share=_outlier_share(local),
         advice=advice,

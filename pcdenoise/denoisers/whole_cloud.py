@@ -120,19 +120,15 @@ def denoise_with_report(
         raise UsageError(f"rotations is {rotations}; give at least 1")
     started = time.perf_counter()
     finite = cloud.finite
-    if not finite.any():
-        raise InputError("the cloud has no finite point; check how it was exported")
     # Points that coincide have no direction between them: they move as one.
-    distinct, inverse = distinct_points(cloud.points[finite])
-    frame = Frame.of(distinct)
-    local = frame.to_local(distinct)
+    frame, local, inverse = local_points(cloud)
     level = noise_level(local)
     count = passes_for(level, denoiser, quality) if passes == "auto" else int(passes)
     note = ""
-    if len(distinct) <= denoiser.neighbours:
+    if len(local) <= denoiser.neighbours:
         count = 0
         note = (
-            f"the cloud has {len(distinct)} distinct points and {denoiser.neighbours} neighbours of each count; "
+            f"the cloud has {len(local)} distinct points and {denoiser.neighbours} neighbours of each count; "
             "it is returned unchanged: give a denser cloud"
         )
     elif passes == "auto" and count == 0:
@@ -182,12 +178,22 @@ def estimated_noise(cloud: PointCloud) -> float:
     Raises:
         InputError: no finite point.
     """
-    points = cloud.points[cloud.finite]
-    if len(points) == 0:
+    frame, local, _ = local_points(cloud)
+    return noise_level(local) * frame.scale
+
+
+def local_points(cloud: PointCloud) -> tuple[Frame, NDArray[np.float64], NDArray[np.intp] | slice]:
+    """The frame of a cloud, its distinct finite positions there, and the position of each finite row among them.
+
+    Raises:
+        InputError: no finite point.
+    """
+    finite = cloud.points[cloud.finite]
+    if len(finite) == 0:
         raise InputError("the cloud has no finite point; check how it was exported")
-    distinct, _ = distinct_points(points)
+    distinct, inverse = distinct_points(finite)
     frame = Frame.of(distinct)
-    return noise_level(frame.to_local(distinct)) * frame.scale
+    return frame, frame.to_local(distinct), inverse
 
 
 def passes_for(level: float, denoiser: Mover, quality: str = "balanced") -> int:
