@@ -32,7 +32,7 @@ def relax_tangentially(
     validation shapes.
 
     Args:
-        points: (n, 3), finite, distinct, n > 12.
+        points: (n, 3), finite, distinct; 12 or fewer stay where they are.
         limit: (n,) longest displacement, in the unit of the points.
         searches: how often neighbours and spacing are found anew.
         steps: iterations after each search.
@@ -40,8 +40,10 @@ def relax_tangentially(
         reach: of the repulsion, in local spacings.
 
     Returns:
-        (n, 3).
+        (n, 3); the points themselves where nothing can move.
     """
+    if len(points) <= RELAXATION_NEIGHBOURS or not limit.any():
+        return points
     moved = points
     normals = np.empty_like(points)
     for found in range(searches):

@@ -64,3 +64,9 @@ def test_order_does_not_matter(plane):
     np.testing.assert_allclose(
         relax_tangentially(plane[order], limit), relax_tangentially(plane, limit)[order], atol=1e-9
     )
+
+
+def test_where_nothing_can_move_the_points_come_back(plane):
+    assert relax_tangentially(plane, np.zeros(4000)) is plane
+    few = plane[:12]
+    assert relax_tangentially(few, np.ones(12)) is few

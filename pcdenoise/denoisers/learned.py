@@ -22,7 +22,7 @@ from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.score_network import ScoreNetwork
-from pcdenoise.relaxation import RELAXATION, RELAXATION_NEIGHBOURS, relax_tangentially
+from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
@@ -126,7 +126,7 @@ class LearnedDenoiser:
         # A point whose answer is not a number keeps its place.
         moved = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
         share = self.model.shares[:passes][-1] if isinstance(self.model, StagedDenoiser) else 1.0
-        spread = self._spread(moved, share * sigma)
+        spread = relax_tangentially(moved, self.relaxation * share * sigma)
         if spread is not moved:
             iterate(spread)
         progress(1.0)
@@ -170,7 +170,7 @@ class LearnedDenoiser:
         for p, (stage, share) in enumerate(zip(self.model.stages[:passes], self.model.shares[:passes], strict=True)):
             assert isinstance(stage, DenoisingStage)
             if share < 1:
-                points = self._spread(points, sigma[:, 0].numpy())
+                points = relax_tangentially(points, self.relaxation * sigma[:, 0].numpy())
             # lengths are in spacings of the cloud
             subsets = self.model.subsets(float(sigma.median()), len(points)) if p == 0 else 1
             move, received = self._stage(
@@ -182,11 +182,6 @@ class LearnedDenoiser:
             )
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
-
-    def _spread(self, points: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
-            return relax_tangentially(points, self.relaxation * sigma)
-        return points
 
     def _stage(
         self,

@@ -12,7 +12,7 @@ from pcdenoise.geometry.farthest_point import farthest_point_sampling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
 from pcdenoise.networks.compat.luo_hu import LuoHu, centred
-from pcdenoise.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
+from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import Sampler, ScoreField
 
@@ -53,7 +53,7 @@ class PatchwiseDenoiser:
     patch: int = 1000
     overlap: float = 3.0
     batch: int = 16
-    relaxation: float = 0.6
+    relaxation: float = RELAXATION
 
     @property
     def neighbours(self) -> int:
@@ -91,11 +91,11 @@ class PatchwiseDenoiser:
             moved = reached.numpy()
             # A point whose answer is not a number keeps its place.
             points = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
-        if self.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
-            points = relax_tangentially(points, self.relaxation * sigma)
-            iterate(points)
+        spread = relax_tangentially(points, self.relaxation * sigma)
+        if spread is not points:
+            iterate(spread)
         progress(1.0)
-        return points
+        return spread
 
     def field(self, noisy: Tensor, sigma: Tensor) -> ScoreField:
         """The score field of a noisy cloud, see `EnsembleField`.

@@ -16,7 +16,7 @@ from pcdenoise.denoisers.noise_level import CLEAN, noise_level
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.rotations import random_rotation
-from pcdenoise.relaxation import RELAXATION_NEIGHBOURS, relax_tangentially
+from pcdenoise.relaxation import relax_tangentially
 
 # No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood
 # that it does not know, such as a few points far from all others.
@@ -228,10 +228,10 @@ def _average(
         advance = partial(part, progress, r, rotations)
         total += denoiser(points @ turn, sigma, passes, advance, seed + r, turned_back) @ turn.T
     mean: NDArray[np.float64] = total / rotations
-    if denoiser.relaxation > 0 and len(points) > RELAXATION_NEIGHBOURS:
-        mean = relax_tangentially(mean, MEAN_RELAXATION * denoiser.relaxation * sigma)
-        step(mean)
-    return mean
+    spread = relax_tangentially(mean, MEAN_RELAXATION * denoiser.relaxation * sigma)
+    if spread is not mean:
+        step(spread)
+    return spread
 
 
 def distinct_points(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp] | slice]:
