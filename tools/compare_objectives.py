@@ -110,7 +110,9 @@ def seconds_per_step(recipe: dict[str, Any], scans: list[Scan], steps: int = 5) 
     clouds = [CleanCloud(scan.clean, np.zeros_like(scan.clean)) for scan in scans]
     trainer, loss = replace(instantiate(recipe["trainer"]), max_steps=steps + 1), instantiate(recipe["loss"])
     patches = replace(instantiate(recipe["patches"]), levels=loss.levels)
-    state = TrainingState(instantiate(recipe["network"]), trainer.learning_rate, trainer.weight_decay)
+    state = TrainingState(
+        instantiate(recipe["network"]), trainer.learning_rate, trainer.weight_decay, trainer.optimizer
+    )
     with torch.enable_grad():
         training = trainer.run(state, loss, patches, clouds)
         next(training)

@@ -21,7 +21,7 @@ from pcdenoise.training.parallel import Processes
 from pcdenoise.training.patches import CleanCloud, PatchSampler
 from pcdenoise.training.precision import autocast_linear_layers, has_bfloat16
 from pcdenoise.training.prefetch import prefetched
-from pcdenoise.training.state import TrainingState
+from pcdenoise.training.state import OPTIMIZERS, TrainingState
 
 PRECISIONS, MEMORIES = ("auto", "float32", "bfloat16"), ("normal", "low")
 
@@ -75,7 +75,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains a network by AdamW, the stages of a chain together.
+    """Trains a network, the stages of a chain together.
 
     The learning rate is constant after `warmup` steps and falls linearly to zero over the last `decay` share of
     `max_steps`, so that a run can be resumed with a larger `max_steps` before its decay begins. Resuming continues
@@ -88,8 +88,9 @@ class Trainer:
 
     Args:
         max_steps: optimiser steps in all.
-        learning_rate: of AdamW.
-        weight_decay: of AdamW.
+        optimizer: `adamw` or `muon`, see `TrainingState`.
+        learning_rate: of the optimiser; one suits both.
+        weight_decay: of the optimiser.
         warmup: steps.
         decay: share of `max_steps`.
         clip: largest gradient norm.
@@ -109,6 +110,7 @@ class Trainer:
     """
 
     max_steps: int = 20_000
+    optimizer: str = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     warmup: int = 100
@@ -128,7 +130,7 @@ class Trainer:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"trainer.{name} is {getattr(self, name)}; give a number above 0")
-        for name, choices in (("precision", PRECISIONS), ("memory", MEMORIES)):
+        for name, choices in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS), ("memory", MEMORIES)):
             if getattr(self, name) not in choices:
                 raise UsageError(f"trainer.{name} is {getattr(self, name)!r}; give one of {', '.join(choices)}")
         if not self.stage_weights:
@@ -176,7 +178,7 @@ class Trainer:
         Raises:
             DivergedError: the loss is not finite; names the step and its patches.
         """
-        network, optimizer = state.model, state.optimizer
+        network = state.model
         device = next(network.parameters()).device
         self.check_fits(network, device)
         if self.memory == "low":
@@ -205,7 +207,7 @@ class Trainer:
         with closing(prefetched(tasks, self.workers)) as batches:
             while state.step < self.max_steps:
                 started, waited = time.perf_counter(), 0.0
-                optimizer.zero_grad(set_to_none=True)
+                state.zero_grad()
                 losses = torch.zeros(stages, device=device)
                 measure = nullcontext(Peak()) if measured else peak_memory(device)
                 with measure as peak:
@@ -230,11 +232,8 @@ class Trainer:
                         f"{', '.join(origins)}; lower trainer.learning_rate or resume an earlier checkpoint"
                     )
                 rate = self.rate(state.step)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
                 nn.utils.clip_grad_norm_(parameters, self.clip)
-                optimizer.step()
-                state.step += 1
+                state.move(rate)
                 state.update_average(min(self.ema, state.step / (state.step + 10)))
                 seconds = time.perf_counter() - started
                 memory = None if measured else peak.bytes / size

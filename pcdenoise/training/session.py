@@ -71,7 +71,7 @@ def train(config: Mapping[str, Any], listener: Listener | None = None) -> Path:
         if config.get("start"):
             path = model_path(config["start"])
             load_weights(recipe.network, read_weights(path)[0], path, part=True)
-        state = TrainingState(recipe.network, trainer.learning_rate, trainer.weight_decay)
+        state = TrainingState(recipe.network, trainer.learning_rate, trainer.weight_decay, trainer.optimizer)
         if last is not None:
             state.load(last, config["network"])
             listener.message(f"resumed at step {state.step}")

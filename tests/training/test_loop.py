@@ -148,6 +148,7 @@ def test_the_first_step_measures_its_memory(cloud):
         ({"learning_rate": -1.0}, "trainer.learning_rate"),
         ({"precision": "float16"}, "one of auto, float32, bfloat16"),
         ({"memory": "high"}, "one of normal, low"),
+        ({"optimizer": "sgd"}, "one of adamw, muon"),
         ({"stage_weights": ()}, "trainer.stage_weights"),
     ],
 )
