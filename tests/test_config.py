@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pcdenoise.config import compose, config_dir, instantiate
+from pcdenoise.denoisers.models import WEIGHTS, read_weights
 from pcdenoise.errors import UsageError
 from pcdenoise.score import check_fits
 
@@ -74,3 +75,10 @@ def test_nothing_but_pcdenoise_is_instantiated(tmp_path: Path):
     with pytest.raises(UsageError, match="outside pcdenoise"):
         instantiate({"_target_": "os.remove", "path": str(victim)})
     assert victim.exists()
+
+
+def test_network_flagship_is_that_of_the_weights_that_ship():
+    assert (
+        compose("train", ["network=flagship"])["network"]
+        == read_weights(WEIGHTS / "flagship.safetensors")[1]["network"]
+    )
