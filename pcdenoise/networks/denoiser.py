@@ -76,11 +76,12 @@ class StagedDenoiser(ScoreNetwork):
 
     Noise of several spacings needs neighbourhoods of many points. With `subset_sigma` the first stage looks at
 
-        m = round( (sigma / (s f))^2 ),   f = subset_sigma,   s the cloud's spacing,
+        m = (sigma / (s f))^2,   f = subset_sigma,   s the cloud's spacing,
 
     interleaved subsets of the cloud, each on its own: `sqrt(m)` times as sparse, they reach as much further, and their
     noise is about `f` of their spacings. What is left is no longer correlated from one subset to the other, and the
-    next stage, which sees all points, averages it out.
+    next stage, which sees all points, averages it out. Training rounds m; in use the two whole numbers next to it are
+    mixed, because the result hangs on m more than an estimate of sigma can be trusted.
 
     With `polish` the last stage sees what those before have made, spread evenly along the surface, and is told that
     share of the noise. Spreading leaves the surface where it is curved, and evenness shows what noise is left.
@@ -99,7 +100,7 @@ class StagedDenoiser(ScoreNetwork):
         UsageError: a value outside its range.
     """
 
-    SMALLEST_SUBSET = 500
+    SMALLEST_SUBSET = 500  # of a patch in training
 
     def __init__(
         self,
@@ -150,16 +151,17 @@ class StagedDenoiser(ScoreNetwork):
                 return  # no neighbours can be found for the next stage
             x, received = x + field.move.detach(), field.handed_on
 
-    def subsets(self, relative: float, points: int) -> int:
-        """How many interleaved subsets the first stage looks at.
+    def subsets(self, relative: float, points: int, smallest: int) -> float:
+        """How many interleaved subsets the first stage looks at, not rounded.
 
         Args:
             relative: the noise it is told, in spacings of the cloud.
-            points: of the cloud; a subset has at least `SMALLEST_SUBSET`.
+            points: of the cloud.
+            smallest: points that a subset has at least.
         """
         if self.subset_sigma is None:
-            return 1
-        return max(1, min(round((relative / self.subset_sigma) ** 2), points // self.SMALLEST_SUBSET))
+            return 1.0
+        return max(1.0, min((relative / self.subset_sigma) ** 2, points // smallest))
 
     def _shifts(self, patches: NoisyPatches) -> Tensor | None:
         """Shifts (n, 3) that part the subsets of each patch."""
@@ -169,7 +171,8 @@ class StagedDenoiser(ScoreNetwork):
         parts = zip(patches.noisy.chunk(patches.count), patches.estimate.chunk(patches.count), strict=True)
         for noisy, estimate in parts:
             points = noisy.detach().cpu().numpy()
-            shifts.append(subsets_apart(points, self.subsets(float(estimate[0]) / spacing(points), len(points))))
+            count = round(self.subsets(float(estimate[0]) / spacing(points), len(points), self.SMALLEST_SUBSET))
+            shifts.append(subsets_apart(points, count))
         return torch.from_numpy(np.concatenate(shifts)).to(patches.noisy)
 
 

@@ -7,6 +7,7 @@ import torch
 from clouds import patches_of
 from torch import nn
 
+from pcdenoise.denoisers import learned
 from pcdenoise.denoisers.learned import LearnedDenoiser
 from pcdenoise.denoisers.tiling import Tiling
 from pcdenoise.geometry.frame import Frame
@@ -124,8 +125,9 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
         assert error < 1e-4, (tile, scale, error)
 
 
-def test_subsets_in_tiles_are_those_in_training(networks, cloud):
-    """Strong noise: the engine parts the cloud as training parts a patch."""
+def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
+    """Strong noise: the engine parts the cloud as training parts a patch, and mixes what lies between whole numbers."""
+    monkeypatch.setattr(learned, "LEAST_SUBSET", 500)
     network = copy.deepcopy(networks["staged"])
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     moves = []
@@ -137,6 +139,14 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud):
             found = LearnedDenoiser(network, tile=tile, relaxation=0.0)(points, np.full(2000, told), 1) - points
             assert np.linalg.norm(found - moves[-1]) < 1e-4 * np.linalg.norm(moves[-1])
     assert np.linalg.norm(moves[0] - moves[1]) > 0.1 * np.linalg.norm(moves[0])
+
+    def found(count):
+        network.subset_sigma = told / count**0.5
+        return LearnedDenoiser(network, relaxation=0.0)(points, np.full(2000, told), 1)
+
+    np.testing.assert_allclose(found(2.25), 0.75 * found(2) + 0.25 * found(3), atol=1e-6)
+    monkeypatch.setattr(learned, "LEAST_SUBSET", 1001)
+    np.testing.assert_allclose(found(3), found(1), atol=1e-6)
 
 
 def test_polishing_in_tiles_is_that_in_training(model, cloud):

@@ -94,11 +94,12 @@ def test_strong_noise_is_looked_at_in_interleaved_subsets():
 
 def test_how_many_subsets():
     model = small_model()
-    assert model.subsets(100.0, 10_000) == 1
+    assert model.subsets(100.0, 10_000, 500) == 1
     model.subset_sigma = 0.8
-    assert [model.subsets(0.8 * m**0.5, 10_000) for m in (0.1, 1, 2, 5)] == [1, 1, 2, 5]
-    assert model.subsets(100.0, 10_000) == 20  # none has less than 500 points
-    assert model.subsets(100.0, 80) == 1
+    found = [model.subsets(0.8 * m**0.5, 10_000, 500) for m in (0.1, 1, 2.3, 5)]
+    assert found == pytest.approx([1, 1, 2.3, 5])
+    assert model.subsets(100.0, 10_000, 500) == 20
+    assert model.subsets(100.0, 80, 500) == 1
     with pytest.raises(UsageError, match="subset_sigma is 0"):
         StagedDenoiser(**SHAPE, blocks=(1,), subset_sigma=0)
 
