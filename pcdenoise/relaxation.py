@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdenoise.geometry.neighbours import NeighbourSearch
+from pcdenoise.geometry.neighbours import knn
 from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, local_spacing
 
 RELAXATION_NEIGHBOURS = 12
@@ -17,8 +17,7 @@ RELAXATION = 0.6  # no point moves further than so many sigmas (that the network
 def relax_tangentially(
     points: NDArray[np.float64],
     limit: NDArray[np.float64],
-    searches: int = 2,
-    steps: int = 4,
+    steps: int = 8,
     step: float = 0.3,
     reach: float = 1.15,
 ) -> NDArray[np.float64]:
@@ -34,8 +33,7 @@ def relax_tangentially(
     Args:
         points: (n, 3), finite, distinct; 12 or fewer stay where they are.
         limit: (n,) longest displacement, in the unit of the points.
-        searches: how often neighbours and spacing are found anew.
-        steps: iterations after each search.
+        steps: iterations; neighbours and spacing are found once.
         step: relative to the reach.
         reach: of the repulsion, in local spacings.
 
@@ -44,20 +42,13 @@ def relax_tangentially(
     """
     if len(points) <= RELAXATION_NEIGHBOURS or not limit.any():
         return points
-    moved = points
+    distances, idx = knn(points, RELAXATION_NEIGHBOURS)
     normals = np.empty_like(points)
-    for found in range(searches):
-        search = NeighbourSearch(moved)
-        distances, idx = (
-            np.empty((len(points), RELAXATION_NEIGHBOURS)),
-            np.empty((len(points), RELAXATION_NEIGHBOURS), np.int32),
-        )
-        distances[search.order], idx[search.order] = search(search.order, RELAXATION_NEIGHBOURS)
-        if found == 0:
-            _normals(moved, idx, normals)
-        support = reach * local_spacing(distances[:, SPACING_NEIGHBOUR - 1], idx)
-        for _ in range(steps):
-            moved = _repel(points, moved, normals, idx, support, step, limit)
+    _normals(points, idx, normals)
+    support = reach * local_spacing(distances[:, SPACING_NEIGHBOUR - 1], idx)
+    moved = points
+    for _ in range(steps):
+        moved = _repel(points, moved, normals, idx, support, step, limit)
     return moved
 
 
