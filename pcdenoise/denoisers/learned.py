@@ -27,13 +27,13 @@ from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
 # A network told of less noise than there is leaves a little; told of more, it takes shape away, thin walls above all.
-# Dense samplings of smooth surfaces, where noise is many spacings, need all of it. Chosen on validation shapes and on
+# Dense samplings of smooth surfaces, where noise is many spacings, need more of it. Chosen on validation shapes and on
 # procedural ones with thin walls.
-TOLD = {1.0: 0.8, 1.4: 1.0}  # the share of the noise that the network is told of, by noise in spacings
+TOLD = {1.0: 0.8, 1.7: 0.9}  # the share of the noise that the network is told of, by noise in spacings
 LEAST_SIGMA = 0.12  # below, in spacings, there was hardly any training
-# A cloud of few points has details and walls of few spacings, which sparser subsets would lose: at 10,000 points two
-# subsets were worse than the whole on validation shapes, at 50,000 up to eight were better.
-LEAST_SUBSET = 6000
+# A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
+# than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
+FULL_SUBSET, HALF = 6000, 0.5
 # An energy's gradient keeps all activations of a tile, and its rings twice.
 GRADIENT_TILE = 8
 HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbour, stay near the cache
@@ -42,7 +42,7 @@ HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbou
 def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
     """The noise (n,) that a network is told of, for a blind estimate in spacings.
 
-    Four fifths of it up to one spacing, all of it from 1.4 spacings, and in between by a straight line.
+    Four fifths of it up to one spacing, nine tenths from 1.7 spacings, and in between by a straight line.
     """
     share = np.interp(estimate, list(TOLD), list(TOLD.values()))
     return np.full(n, max(share * estimate, LEAST_SIGMA))
@@ -192,7 +192,8 @@ class LearnedDenoiser:
     def _subsets(self, sigma: Tensor, points: int) -> dict[int, float]:
         """Numbers of subsets that the first stage looks at, by the weight of each."""
         assert isinstance(self.model, StagedDenoiser)
-        count = self.model.subsets(float(sigma.median()), points, LEAST_SUBSET)  # lengths are in spacings of the cloud
+        wanted = self.model.subsets(float(sigma.median()), points, self.model.SMALLEST_SUBSET)  # sigma is in spacings
+        count = max(1.0, min(wanted, max(points / FULL_SUBSET, HALF * wanted)))
         fewer = int(count)
         return {fewer: 1.0} if count == fewer else {fewer: fewer + 1 - count, fewer + 1: count - fewer}
 

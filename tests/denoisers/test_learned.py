@@ -127,7 +127,7 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
 
 def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     """Strong noise: the engine parts the cloud as training parts a patch, and mixes what lies between whole numbers."""
-    monkeypatch.setattr(learned, "LEAST_SUBSET", 500)
+    monkeypatch.setattr(learned, "FULL_SUBSET", 500)
     network = copy.deepcopy(networks["staged"])
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     moves = []
@@ -145,8 +145,9 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
         return LearnedDenoiser(network, relaxation=0.0)(points, np.full(2000, told), 1)
 
     np.testing.assert_allclose(found(2.25), 0.75 * found(2) + 0.25 * found(3), atol=1e-6)
-    monkeypatch.setattr(learned, "LEAST_SUBSET", 1001)
-    np.testing.assert_allclose(found(3), found(1), atol=1e-6)
+    full = found(2)
+    monkeypatch.setattr(learned, "FULL_SUBSET", 1001)
+    np.testing.assert_allclose(found(4), full, atol=1e-6)
 
 
 def test_polishing_in_tiles_is_that_in_training(model, cloud):
