@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from torch import Tensor
 
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
@@ -29,7 +30,7 @@ from pcdenoise.score import DenoiserField, Sampler, ScoreField
 # A network told of less noise than there is leaves a little; told of more, it takes shape away, thin walls above all.
 # Dense samplings of smooth surfaces, where noise is many spacings, need more of it. Chosen on validation shapes and on
 # procedural ones with thin walls.
-TOLD = {1.0: 0.8, 1.7: 0.9}  # the share of the noise that the network is told of, by noise in spacings
+TOLD = {1.0: 0.7, 1.7: 0.9}  # the share of the noise that the network is told of, by noise in spacings
 LEAST_SIGMA = 0.12  # below, in spacings, there was hardly any training
 # A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
 # than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
@@ -42,10 +43,18 @@ HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbou
 def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
     """The noise (n,) that a network is told of, for a blind estimate in spacings.
 
-    Four fifths of it up to one spacing, nine tenths from 1.7 spacings, and in between by a straight line.
+    Seven tenths of it up to one spacing, nine tenths from 1.7 spacings, and in between by a straight line.
     """
-    share = np.interp(estimate, list(TOLD), list(TOLD.values()))
-    return np.full(n, max(share * estimate, LEAST_SIGMA))
+    return np.full(n, max(_told(estimate), LEAST_SIGMA))
+
+
+def _told(estimate: float) -> float:
+    return float(np.interp(estimate, list(TOLD), list(TOLD.values()))) * estimate
+
+
+def estimate_behind(told: float) -> float:
+    """The estimate, in spacings, for which a network is told so much."""
+    return float(brentq(lambda estimate: _told(estimate) - told, told, 2 * told / min(TOLD.values())))
 
 
 @dataclass(frozen=True)
@@ -192,7 +201,8 @@ class LearnedDenoiser:
     def _subsets(self, sigma: Tensor, points: int) -> dict[int, float]:
         """Numbers of subsets that the first stage looks at, by the weight of each."""
         assert isinstance(self.model, StagedDenoiser)
-        wanted = self.model.subsets(float(sigma.median()), points, self.model.SMALLEST_SUBSET)  # sigma is in spacings
+        estimate = estimate_behind(float(sigma.median()))  # sigma is in spacings
+        wanted = self.model.subsets(estimate, points, self.model.SMALLEST_SUBSET)
         count = max(1.0, min(wanted, max(points / FULL_SUBSET, HALF * wanted)))
         fewer = int(count)
         return {fewer: 1.0} if count == fewer else {fewer: fewer + 1 - count, fewer + 1: count - fewer}

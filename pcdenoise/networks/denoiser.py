@@ -155,7 +155,7 @@ class StagedDenoiser(ScoreNetwork):
         """How many interleaved subsets the first stage looks at, not rounded.
 
         Args:
-            relative: the noise it is told, in spacings of the cloud.
+            relative: the noise, in spacings of the cloud.
             points: of the cloud.
             smallest: points that a subset has at least.
         """

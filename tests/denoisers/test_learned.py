@@ -128,6 +128,7 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
 def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     """Strong noise: the engine parts the cloud as training parts a patch, and mixes what lies between whole numbers."""
     monkeypatch.setattr(learned, "FULL_SUBSET", 500)
+    monkeypatch.setattr(learned, "TOLD", {1.0: 1.0, 2.0: 1.0})
     network = copy.deepcopy(networks["staged"])
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     moves = []
@@ -219,3 +220,10 @@ def test_one_full_step_of_ascent_reaches_the_denoised_cloud(model, cloud):
     wanted = denoiser(frame.to_local(noisy.numpy()), np.full(len(cloud), 500.0 / frame.scale), 2)
     (reached,) = Ascent()(denoiser.field(noisy, sigma), noisy, sigma)
     np.testing.assert_allclose(frame.to_local(reached.numpy()), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("estimate", [0.2, 1.0, 1.3, 5.0])
+def test_what_is_told_gives_the_estimate_away(estimate):
+    (told,) = learned.told_sigma(estimate, 1)
+    assert 0.7 * estimate <= told + 1e-12 <= 0.9 * estimate + 2e-12
+    assert learned.estimate_behind(told) == pytest.approx(estimate, rel=1e-9)
