@@ -31,7 +31,7 @@ from pcdenoise.score import DenoiserField, Sampler, ScoreField
 # Dense samplings of smooth surfaces, where noise is many spacings, need more of it. Chosen on validation shapes and on
 # procedural ones with thin walls.
 TOLD = {1.0: 0.7, 1.7: 0.9}  # the share of the noise that the network is told of, by noise in spacings
-LEAST_SIGMA = 0.12  # below, in spacings, there was hardly any training
+LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
 # than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
 FULL_SUBSET, HALF = 6000, 0.5
