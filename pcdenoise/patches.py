@@ -21,6 +21,7 @@ class NoisyPatches:
         clean: (n, 3) the clean point that each noisy point came from.
         sigma: (n, 1) true noise per coordinate, the same within a patch.
         estimate: (n, 1) what a blind estimator would say.
+        rough_estimate: (n, 1) a worse one, by which a network decides where to look.
         spacing: (n, 1) local spacing of the clean cloud, the same within a patch.
         core: (c,) int64, the inner points of each patch; the rim lacks neighbours and gives no loss.
         surface: (m, 3) clean points of all patches and beyond their rims.
@@ -33,6 +34,7 @@ class NoisyPatches:
     clean: Tensor
     sigma: Tensor
     estimate: Tensor
+    rough_estimate: Tensor
     spacing: Tensor
     core: Tensor
     surface: Tensor

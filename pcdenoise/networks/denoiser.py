@@ -168,7 +168,7 @@ class StagedDenoiser(ScoreNetwork):
         if self.subset_sigma is None:
             return None
         shifts = []
-        parts = zip(patches.noisy.chunk(patches.count), patches.estimate.chunk(patches.count), strict=True)
+        parts = zip(patches.noisy.chunk(patches.count), patches.rough_estimate.chunk(patches.count), strict=True)
         for noisy, estimate in parts:
             points = noisy.detach().cpu().numpy()
             count = round(self.subsets(float(estimate[0]) / spacing(points), len(points), self.SMALLEST_SUBSET))

@@ -47,6 +47,7 @@ class PatchSampler:
         levels: noise levels, in spacings of the cloud, from which each patch takes one instead of from that range.
         estimate_error: scale of the log of the noise estimate around the truth. It has heavy tails (Student's t with 2
             degrees of freedom, at most a factor of 4), because noise varies over a scan and an estimate can be far off.
+        rough_error: scale of the log of the rough estimate around the truth, alike; None makes it the estimate itself.
         seed: of everything drawn; patch `number` of step `step` depends on `(seed, step, number)` alone.
 
     Raises:
@@ -61,6 +62,7 @@ class PatchSampler:
     others: float = 0.0
     levels: tuple[float, ...] | None = None
     estimate_error: float = 0.12
+    rough_error: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -92,15 +94,16 @@ class PatchSampler:
             np.concatenate([part[name] + i * shift for i, part in enumerate(parts)])
             for name in ("noisy", "clean", "surface")
         )
-        sigma, estimate, spacing, normals = (
+        sigma, estimate, rough_estimate, spacing, normals = (
             torch.from_numpy(np.concatenate([part[name] for part in parts]).astype(np.float32))
-            for name in ("sigma", "estimate", "spacing", "normals")
+            for name in ("sigma", "estimate", "rough_estimate", "spacing", "normals")
         )
         return NoisyPatches(
             noisy=torch.from_numpy(noisy),
             clean=torch.from_numpy(clean),
             sigma=sigma,
             estimate=estimate,
+            rough_estimate=rough_estimate,
             spacing=spacing,
             core=torch.from_numpy(np.flatnonzero(np.concatenate([part["core"] for part in parts]))),
             surface=torch.from_numpy(surface),
@@ -131,7 +134,8 @@ class PatchSampler:
             noise = OTHER_NOISE[int(rng.integers(len(OTHER_NOISE)))](sigma)
         cut = cloud.cut(row, points, noise, rng)
         turn = random_rotation(rng)
-        estimate = sigma * math.exp(np.clip(self.estimate_error * rng.standard_t(2), -math.log(4), math.log(4)))
+        estimate = _misjudged(sigma, self.estimate_error, rng)
+        rough = estimate if self.rough_error is None else _misjudged(sigma, self.rough_error, rng)
         return {
             "noisy": (cut.noisy - cut.centre) @ turn,
             "clean": (cut.clean - cut.centre) @ turn,
@@ -139,6 +143,7 @@ class PatchSampler:
             "normals": cloud.normals[cut.surface] @ turn,
             "sigma": np.full((points, 1), sigma),
             "estimate": np.full((points, 1), estimate),
+            "rough_estimate": np.full((points, 1), rough),
             "spacing": np.full((points, 1), cloud.spacing),
             "core": np.arange(points) < self.core * points,
         }
@@ -150,6 +155,10 @@ class PatchSampler:
         if rng.random() < self.faint:
             low, high = low / 5, low
         return math.exp(rng.uniform(math.log(low), math.log(high)))
+
+
+def _misjudged(sigma: float, error: float, rng: np.random.Generator) -> float:
+    return sigma * math.exp(np.clip(error * rng.standard_t(2), -math.log(4), math.log(4)))
 
 
 @dataclass(frozen=True)

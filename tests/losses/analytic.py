@@ -19,6 +19,7 @@ def patches_of(clean, noisy, sigma, *, estimate=None, spacing=1.0, count=1, norm
         clean=surface,
         sigma=sigma * ones,
         estimate=(sigma if estimate is None else estimate) * ones,
+        rough_estimate=sigma * ones,
         spacing=spacing * ones,
         core=torch.arange(len(clean)),
         surface=surface,
