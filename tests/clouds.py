@@ -12,6 +12,6 @@ def patches_of(points, sigma):
     level = torch.full((len(x), 1), sigma)
     normals = torch.zeros(len(x), 3)
     return NoisyPatches(
-        noisy=x, clean=x, sigma=level, estimate=level, rough_estimate=level, spacing=torch.ones_like(level), core=torch.arange(len(x)),
-        surface=x, normals=normals, tree=cKDTree(x.numpy()), count=1,
+        noisy=x, clean=x, sigma=level, estimate=level, rough_estimate=level, spacing=torch.ones_like(level),
+        core=torch.arange(len(x)), surface=x, normals=normals, tree=cKDTree(x.numpy()), count=1,
     )  # fmt: skip

@@ -34,7 +34,7 @@ LARGEST = 40_000_000  # bytes
 THIN = ("plates", "shells", "lathes", "rods", "machined", "profiles")
 
 
-def pack(meshes: Path, cache: Path, thin: int, overrides: list[str]) -> None:
+def pack(meshes: Path, cache: Path, thin: tuple[int, int], overrides: list[str]) -> None:
     """Write data and recipe."""
     from pcdenoise.config import compose
     from pcdenoise.datasets.folder import Folder
@@ -51,8 +51,11 @@ def pack(meshes: Path, cache: Path, thin: int, overrides: list[str]) -> None:
         return source.surfaces(said)
 
     training = without_mesh(folder("train", (10_000, 50_000)))
-    shapes = Shapes(count=thin, seed=1, families=THIN, resolutions=(10_000, 30_000), meshes=False, cache_dir=cache)
-    training += shapes.surfaces(said)
+    first = 1
+    for count, resolutions in zip(thin, ((10_000, 30_000), (10_000,)), strict=True):
+        shapes = Shapes(count, first, resolutions, THIN, meshes=False, cache_dir=cache)
+        training += shapes.surfaces(said)
+        first += count
     DATA.parent.mkdir(parents=True, exist_ok=True)
     save(training + folder("val", (10_000, 50_000)), DATA)
     size = DATA.stat().st_size
@@ -162,7 +165,10 @@ def main() -> None:
     packing = commands.add_parser("pack", help="data and recipe")
     packing.add_argument("--meshes", type=Path, required=True, help="folder with train/ and val/")
     packing.add_argument("--cache", type=Path, default=Path("cache"), help="sampled clouds")
-    packing.add_argument("--thin", type=int, default=60, help="procedural shapes with thin parts")
+    packing.add_argument(
+        "--thin", type=int, nargs=2, default=(60, 72), metavar=("BOTH", "SPARSE"),
+        help="procedural shapes with thin parts, of 30,000 and 10,000 points, and further ones of 10,000 alone",
+    )  # fmt: skip
     packing.add_argument("override", nargs="*", help="of the recipe, such as trainer.max_steps=5000")
     training = commands.add_parser("train", help="train, or go on")
     training.add_argument("--steps", type=int, help="instead of those of the recipe")

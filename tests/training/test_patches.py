@@ -59,6 +59,21 @@ def test_a_share_of_the_patches_has_other_noise(cloud):
         PatchSampler(others=1.5)
 
 
+def test_the_rough_estimate_is_another_one(cloud):
+    def errors(**kwargs):
+        """Mean distance of both estimates from the truth, and whether they are the same."""
+        batch = PatchSampler(points=100, patches=40, estimate_error=0.05, **kwargs).batch([cloud], 0)
+        estimates = (batch.estimate, batch.rough_estimate)
+        return *(float((e / batch.sigma).log().abs().mean()) for e in estimates), torch.equal(*estimates)
+
+    near, far, same = errors(rough_error=0.5)
+    assert 0.02 < near < 0.15 < 0.4 < far < 1.4
+    assert not same
+    near, far, same = errors()
+    assert near == far < 0.15
+    assert same
+
+
 def test_patches_are_as_large_as_the_smallest_cloud_allows(cloud):
     few = CleanCloud(cloud.points[::40], cloud.normals[::40])
     batch = PatchSampler(points=200, patches=6).batch([cloud, few], 0)
