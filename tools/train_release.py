@@ -132,8 +132,8 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
         "noise": f"sigma log-uniform in {patches['sigma']} of the unit sphere, {patches['faint']:.0%} fainter, "
         f"{patches['others']:.0%} Laplace, in a ball, discrete or anisotropic, the rest Gaussian",
         "steps": f"{provenance['steps']:,} of {patches['patches'] * trainer['accumulate']} patches of "
-        f"{patches['points']:,} points; {trainer['optimizer']}, learning rate {trainer['learning_rate']}, falling over "
-        f"the last {trainer['decay']:.0%} of {trainer['max_steps']:,} steps",
+        f"{patches['points']:,} points; {trainer.get('optimizer', 'adamw')}, learning rate {trainer['learning_rate']}, "
+        f"falling over the last {trainer['decay']:.0%} of {trainer['max_steps']:,} steps",
         "seed": provenance["seed"],
         "hardware": f"{provenance['hardware']}, {provenance['processes']} processes",
         "hours": f"{provenance['hours']} ({provenance['cpu_hours']} of one processor's time in the first process)",

@@ -27,10 +27,17 @@ from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import DenoiserField, Sampler, ScoreField
 
-# A network told of less noise than there is leaves a little; told of more, it takes shape away, thin walls above all.
-# Dense samplings of smooth surfaces, where noise is many spacings, need more of it. Chosen on validation shapes and on
-# procedural ones with thin walls.
-TOLD = {1.0: 0.7, 1.7: 0.9}  # the share of the noise that the network is told of, by noise in spacings
+# A network told of less noise than there is leaves some; told of more, it takes shape away, thin walls above all. The
+# denser a cloud samples its shape, the smoother it looks, and the more the estimate falls short. Chosen on validation
+# shapes and on procedural ones with thin walls, of 10,000 and 50,000 points.
+SPARSE, DENSE = 10_000, 50_000
+TOLD = {1.0: 0.9, 1.7: 1.0}  # the share of the estimate that is told of a sparse cloud, by noise in spacings
+TOLD_DENSE = 0.9  # and of a dense one
+# Between the sides of a thin wall a point is nearer to some surface than to the place that it came from. Where the
+# first stage moves points by much less than the noise has, there are such walls: told less, it leaves them open. Where
+# there are none, a dense cloud can be told more.
+WALLS, OPEN, NO_WALLS = 0.84, 0.88, 0.91  # root mean square move over the noise estimate
+LESS, MORE = 0.85, 1.17  # times what was told
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
 # than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
@@ -43,18 +50,22 @@ HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbou
 def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
     """The noise (n,) that a network is told of, for a blind estimate in spacings.
 
-    Seven tenths of it up to one spacing, nine tenths from 1.7 spacings, and in between by a straight line.
+    Of 10,000 points and less nine tenths of it up to one spacing, all from 1.7 spacings, and in between by a straight
+    line; of 50,000 and more nine tenths; in between by a straight line over log n. What the first stage finds then
+    corrects it.
     """
-    return np.full(n, max(_told(estimate), LEAST_SIGMA))
+    return np.full(n, max(_told(estimate, n), LEAST_SIGMA))
 
 
-def _told(estimate: float) -> float:
-    return float(np.interp(estimate, list(TOLD), list(TOLD.values()))) * estimate
+def _told(estimate: float, n: int) -> float:
+    sparse = float(np.interp(estimate, list(TOLD), list(TOLD.values())))
+    return float(np.interp(np.log(n), np.log([SPARSE, DENSE]), [sparse, TOLD_DENSE])) * estimate
 
 
-def estimate_behind(told: float) -> float:
-    """The estimate, in spacings, for which a network is told so much."""
-    return float(brentq(lambda estimate: _told(estimate) - told, told, 2 * told / min(TOLD.values())))
+def estimate_behind(told: float, n: int) -> float:
+    """The estimate, in spacings, for which a network is told so much of a cloud of n points."""
+    shares = (*TOLD.values(), TOLD_DENSE)
+    return float(brentq(lambda estimate: _told(estimate, n) - told, 0.9 * told / max(shares), 1.1 * told / min(shares)))
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class LearnedDenoiser:
             evenly along the surface, no further than so many sigmas (that the network was told of); 0 leaves them where
             the network put them.
         ensemble: fields of so many nearest points of the noisy cloud are averaged, where each row has its own.
+        walls: whether a `StagedDenoiser` is told anew by how far its first stage moves the points, see `WALLS`.
     """
 
     model: ScoreNetwork
@@ -81,6 +93,7 @@ class LearnedDenoiser:
     tile: int = 200_000
     relaxation: float = RELAXATION
     ensemble: int = 4
+    walls: bool = True
 
     @property
     def neighbours(self) -> int:
@@ -88,9 +101,14 @@ class LearnedDenoiser:
         return max(module.neighbours for module in self.model.modules() if isinstance(module, EdgeConvFeatures))
 
     @property
-    def passes(self) -> int:
-        """Passes the model was trained for: the stages of a staged denoiser, else 1."""
+    def stages(self) -> int:
+        """Passes that the model was trained for."""
         return len(self.model.stages) if isinstance(self.model, StagedDenoiser) else 1
+
+    @property
+    def passes(self) -> int:
+        """Passes that can do good: its stages, and one that polishes once more."""
+        return self.stages + (isinstance(self.model, StagedDenoiser) and self.model.shares[-1] < 1)
 
     def __call__(
         self,
@@ -106,7 +124,7 @@ class LearnedDenoiser:
         Args:
             points: (n, 3) in units of the cloud's spacing, finite, distinct, n > `neighbours`.
             sigma: (n,) noise per coordinate, in the same unit, positive.
-            passes: leading stages of a staged denoiser to apply, at most `self.passes`.
+            passes: leading stages of a staged denoiser to apply, at most `self.passes`; beyond them the last once more.
             progress: told the share of the work that is done.
             seed: of what the sampler draws.
             iterate: given the positions after each step of the sampler, and after the spreading.
@@ -178,30 +196,52 @@ class LearnedDenoiser:
     def _denoise(self, x: Tensor, sigma: Tensor, passes: int, progress: Callable[[float], None]) -> Tensor:
         """Where the leading stages put the points of a cloud that stands at x."""
         assert isinstance(self.model, StagedDenoiser)
+        last = len(self.model.stages) - 1
         points, received = x.numpy(), None
-        for p, (stage, share) in enumerate(zip(self.model.stages[:passes], self.model.shares[:passes], strict=True)):
+        for p in range(passes):
+            stage, share = self.model.stages[min(p, last)], self.model.shares[min(p, last)]
             assert isinstance(stage, DenoisingStage)
             if share < 1:
-                points = relax_tangentially(points, self.relaxation * sigma[:, 0].numpy())
-            mixture = self._subsets(sigma, len(points)) if p == 0 else {1: 1.0}
-            move, handed_on = np.zeros((len(points), 3), np.float32), torch.zeros(())
-            for done, (subsets, weight) in enumerate(mixture.items()):
-                its, its_features = self._stage(
-                    stage,
-                    points + subsets_apart(points, subsets),
-                    share * sigma,
-                    received,
-                    partial(part, partial(part, progress, p, passes), done, len(mixture)),
-                )
-                move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
-            received = handed_on
+                limit = self.relaxation * (share if p > last else 1.0)
+                points = relax_tangentially(points, limit * sigma[:, 0].numpy())
+            running = partial(part, progress, p, passes)
+            if p == 0:
+                estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
+                mixture = self._subsets(estimate, len(points))
+                move, handed_on = self._mixed(stage, points, sigma, mixture, partial(part, running, 0, 1 + self.walls))
+                moved = float(np.sqrt((move.astype(np.float64) ** 2).sum(axis=1).mean())) / estimate
+                more = float(np.interp(np.log(len(points)), np.log([SPARSE, DENSE]), [1.0, MORE]))
+                told = float(np.interp(moved, [WALLS, OPEN, NO_WALLS], [LESS, 1.0, more]))
+                if self.walls and np.isfinite(told) and told != 1:
+                    sigma = told * sigma
+                    move, handed_on = self._mixed(stage, points, sigma, mixture, partial(part, running, 1, 2))
+            else:
+                move, handed_on = self._stage(stage, points, share * sigma, received, running)
+            if p < last:
+                received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
 
-    def _subsets(self, sigma: Tensor, points: int) -> dict[int, float]:
+    def _mixed(
+        self,
+        stage: DenoisingStage,
+        points: NDArray[np.float64],
+        sigma: Tensor,
+        mixture: dict[int, float],
+        progress: Callable[[float], None],
+    ) -> tuple[NDArray[np.float32], Tensor]:
+        """Displacement and features handed on by a stage that looks at subsets, weighted by number of subsets."""
+        move, handed_on = np.zeros((len(points), 3), np.float32), torch.zeros(())
+        for done, (subsets, weight) in enumerate(mixture.items()):
+            its, its_features = self._stage(
+                stage, points + subsets_apart(points, subsets), sigma, None, partial(part, progress, done, len(mixture))
+            )
+            move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
+        return move, handed_on
+
+    def _subsets(self, estimate: float, points: int) -> dict[int, float]:
         """Numbers of subsets that the first stage looks at, by the weight of each."""
         assert isinstance(self.model, StagedDenoiser)
-        estimate = estimate_behind(float(sigma.median()))  # sigma is in spacings
         wanted = self.model.subsets(estimate, points, self.model.SMALLEST_SUBSET)
         count = max(1.0, min(wanted, max(points / FULL_SUBSET, HALF * wanted)))
         fewer = int(count)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pcdenoise.cloud import PointCloud
 from pcdenoise.denoisers.engine import Mover
-from pcdenoise.denoisers.learned import part, told_sigma
+from pcdenoise.denoisers.learned import LearnedDenoiser, part, told_sigma
 from pcdenoise.denoisers.method import MethodMover
 from pcdenoise.denoisers.noise_level import CLEAN, noise_level
 from pcdenoise.errors import InputError, UsageError
@@ -23,6 +23,8 @@ from pcdenoise.relaxation import relax_tangentially
 REACH = 6.0
 # Of the limit after one orientation: chosen on validation shapes.
 MEAN_RELAXATION = 0.5
+# Weaker noise, in spacings, is polished once: there a second time makes it worse on validation shapes.
+POLISHED_TWICE = 0.8
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,10 @@ def local_points(cloud: PointCloud) -> tuple[Frame, NDArray[np.float64], NDArray
 
 def passes_for(level: float, denoiser: Mover, quality: str = "balanced") -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
-    return 0 if level < CLEAN else min(denoiser.passes, QUALITIES[quality].passes or denoiser.passes)
+    most = denoiser.passes
+    if isinstance(denoiser, LearnedDenoiser) and level < POLISHED_TWICE:
+        most = denoiser.stages
+    return 0 if level < CLEAN else min(most, QUALITIES[quality].passes or most)
 
 
 def _average(

@@ -88,12 +88,15 @@ def test_order_does_not_matter(model, cloud):
     np.testing.assert_allclose(run(model, cloud[order]), run(model, cloud)[order], atol=1e-5)
 
 
-def test_progress_reaches_one(model, cloud):
+@pytest.mark.parametrize("walls", [False, True])
+def test_progress_reaches_one(model, cloud, walls, monkeypatch):
+    monkeypatch.setattr(learned, "WALLS", 1e6)
+    monkeypatch.setattr(learned, "OPEN", 2e6)
     told = []
-    LearnedDenoiser(model, tile=1500)(cloud, np.full(len(cloud), 0.5), 2, told.append)
+    LearnedDenoiser(model, tile=1500, walls=walls)(cloud, np.full(len(cloud), 0.5), 2, told.append)
     assert told == sorted(told)
     assert told[-1] == 1.0
-    assert len(told) == 9
+    assert len(told) == (13 if walls else 9)  # the first stage a second time
 
 
 def test_a_point_without_an_answer_keeps_its_place(model, cloud, monkeypatch):
@@ -118,7 +121,7 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
     with torch.no_grad():
         _, wanted = next((x, field(x, sigma)) for x, field in network.fields(patches_of(points, 0.5)))
     for tile, scale in ((200_000, 1.0), (1100, 1.0), (3000, 1000.0)):
-        denoiser = LearnedDenoiser(network, tile=tile, ensemble=1)
+        denoiser = LearnedDenoiser(network, tile=tile, ensemble=1, walls=False)
         field = denoiser.field(scale * x + 5.0, (scale * sigma).double())
         found = scale * field(scale * x + 5.0, (scale * sigma).double())
         error = (found - wanted).norm() / wanted.norm()
@@ -137,13 +140,14 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
             x, field = next(network.fields(patches_of(points, told)))
             moves.append((told**2 * field(x, torch.full((2000, 1), told))).numpy())
         for tile in (200_000, 1100):
-            found = LearnedDenoiser(network, tile=tile, relaxation=0.0)(points, np.full(2000, told), 1) - points
+            denoiser = LearnedDenoiser(network, tile=tile, relaxation=0.0, walls=False)
+            found = denoiser(points, np.full(2000, told), 1) - points
             assert np.linalg.norm(found - moves[-1]) < 1e-4 * np.linalg.norm(moves[-1])
     assert np.linalg.norm(moves[0] - moves[1]) > 0.1 * np.linalg.norm(moves[0])
 
     def found(count):
         network.subset_sigma = told / count**0.5
-        return LearnedDenoiser(network, relaxation=0.0)(points, np.full(2000, told), 1)
+        return LearnedDenoiser(network, relaxation=0.0, walls=False)(points, np.full(2000, told), 1)
 
     np.testing.assert_allclose(found(2.25), 0.75 * found(2) + 0.25 * found(3), atol=1e-6)
     full = found(2)
@@ -151,16 +155,43 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     np.testing.assert_allclose(found(4), full, atol=1e-6)
 
 
+def test_by_how_far_points_move_less_is_told_or_more(model, cloud, monkeypatch):
+    def moved(told, passes=2, walls=False):
+        return LearnedDenoiser(model, relaxation=0.0, walls=walls)(cloud, np.full(len(cloud), told), passes)
+
+    free = moved(0.4)
+    ratio = np.sqrt(((moved(0.4, 1) - cloud) ** 2).sum(axis=1).mean()) / learned.estimate_behind(0.4, len(cloud))
+    # of so few points no more is ever told
+    for bounds, wanted in (((0.7, 0.8, 0.9), 0.4), ((1.1, 1.2, 1.3), 0.4 * learned.LESS)):
+        for name, bound in zip(("WALLS", "OPEN", "NO_WALLS"), bounds, strict=True):
+            monkeypatch.setattr(learned, name, bound * ratio)
+        np.testing.assert_allclose(moved(0.4, walls=True), moved(wanted), atol=1e-4)
+    assert np.abs(free - moved(wanted)).max() > 0.01
+    monkeypatch.setattr(learned, "DENSE", len(cloud))
+    monkeypatch.setattr(learned, "SPARSE", len(cloud) // 2)
+    ratio = np.sqrt(((moved(0.4, 1) - cloud) ** 2).sum(axis=1).mean()) / learned.estimate_behind(0.4, len(cloud))
+    for name, bound in zip(("WALLS", "OPEN", "NO_WALLS"), (0.7, 0.8, 0.9), strict=True):
+        monkeypatch.setattr(learned, name, bound * ratio)
+    np.testing.assert_allclose(moved(0.4, walls=True), moved(0.4 * learned.MORE), atol=1e-4)
+
+
 def test_polishing_in_tiles_is_that_in_training(model, cloud):
     """The stages one after another, spread before the last, and once more at its end within its share of the noise."""
     polishing = StagedDenoiser(**SHAPE, blocks=(2, 2), polish=0.25).eval()
     polishing.load_state_dict(model.state_dict())
     patches = patches_of(cloud, 0.5)
-    with torch.no_grad():
-        *_, reached = ((x + 0.5**2 * field(x, patches.estimate)).numpy() for x, field in polishing.fields(patches))
     unit = np.full(len(cloud), 0.5)
-    moved = LearnedDenoiser(polishing, tile=1500)(cloud, unit, 2)
-    np.testing.assert_allclose(moved, relax_tangentially(reached, RELAXATION * 0.25 * unit), atol=1e-4)
+    with torch.no_grad():
+        fields = [(x, field, field(x, patches.estimate)) for x, field in polishing.fields(patches)]
+        x, polish, score = fields[-1]
+        reached = (x + 0.5**2 * score).numpy()
+        spread = torch.from_numpy(relax_tangentially(reached, RELAXATION * 0.25 * unit))
+        again = (spread + 0.5**2 * polish(spread, patches.estimate)).numpy()
+    denoiser = LearnedDenoiser(polishing, tile=1500, walls=False)
+    assert denoiser.passes == 3
+    for passes, wanted in ((2, reached), (3, again)):
+        moved = denoiser(cloud, unit, passes)
+        np.testing.assert_allclose(moved, relax_tangentially(wanted, RELAXATION * 0.25 * unit), atol=1e-4)
     leading = LearnedDenoiser(polishing)(cloud, unit, 1)
     np.testing.assert_array_equal(leading, LearnedDenoiser(model)(cloud, unit, 1))
 
@@ -215,15 +246,17 @@ def test_iterates_end_with_the_result(model, cloud):
 def test_one_full_step_of_ascent_reaches_the_denoised_cloud(model, cloud):
     """Tweedie, in any unit."""
     noisy, sigma = torch.from_numpy(1000 * cloud + 5.0), torch.full((len(cloud), 1), 500.0, dtype=torch.float64)
-    denoiser = LearnedDenoiser(model, relaxation=0.0)
+    denoiser = LearnedDenoiser(model, relaxation=0.0, walls=False)
     frame = Frame.of(noisy.numpy())
     wanted = denoiser(frame.to_local(noisy.numpy()), np.full(len(cloud), 500.0 / frame.scale), 2)
     (reached,) = Ascent()(denoiser.field(noisy, sigma), noisy, sigma)
     np.testing.assert_allclose(frame.to_local(reached.numpy()), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize(("n", "least", "most"), [(100, 0.9, 1.0), (20_000, 0.9, 1.0), (100_000, 0.9, 0.9)])
 @pytest.mark.parametrize("estimate", [0.2, 1.0, 1.3, 5.0])
-def test_what_is_told_gives_the_estimate_away(estimate):
-    (told,) = learned.told_sigma(estimate, 1)
-    assert 0.7 * estimate <= told + 1e-12 <= 0.9 * estimate + 2e-12
-    assert learned.estimate_behind(told) == pytest.approx(estimate, rel=1e-9)
+def test_what_is_told_gives_the_estimate_away(estimate, n, least, most):
+    told = learned.told_sigma(estimate, n)
+    assert told.shape == (n,)
+    assert least * estimate <= told[0] + 1e-12 <= most * estimate + 2e-12
+    assert learned.estimate_behind(told[0], n) == pytest.approx(estimate, rel=1e-9)
