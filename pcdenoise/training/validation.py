@@ -14,6 +14,7 @@ from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.learned import told_sigma
 from pcdenoise.denoisers.noise_level import noise_level
+from pcdenoise.denoisers.whole_cloud import passes_for
 from pcdenoise.errors import UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.metrics.chamfer import chamfer_distance
@@ -88,7 +89,8 @@ def _figures(
     """CD after and before, Jarque-Bera pass rate and, of a mesh, P2M."""
     frame = Frame.of(noisy)
     local = frame.to_local(noisy)
-    moved = denoiser(local, told_sigma(noise_level(local), len(local)), denoiser.passes)
+    level = noise_level(local)
+    moved = denoiser(local, told_sigma(level, len(local)), max(1, passes_for(level, denoiser)))
     result = frame.to_world(moved)
     # where nothing was taken away, no noise was
     passed = np.nan_to_num(jarque_bera_pass_rate(frame.scale * (local - moved), clean if same_rows else result))
