@@ -32,12 +32,12 @@ from pcdenoise.score import DenoiserField, Sampler, ScoreField
 # shapes and on procedural ones with thin walls, of 10,000 and 50,000 points.
 SPARSE, DENSE = 10_000, 50_000
 TOLD = {1.0: 0.9, 1.7: 1.0}  # the share of the estimate that is told of a sparse cloud, by noise in spacings
-TOLD_DENSE = 0.9  # and of a dense one
+TOLD_DENSE = 1.0  # and of a dense one
 # Between the sides of a thin wall a point is nearer to some surface than to the place that it came from. Where the
 # first stage moves points by much less than the noise has, there are such walls: told less, it leaves them open. Where
-# there are none, a dense cloud can be told more.
-WALLS, OPEN, NO_WALLS = 0.84, 0.88, 0.91  # root mean square move over the noise estimate
-LESS, MORE = 0.85, 1.17  # times what was told
+# there are none, a dense cloud can be told more. Root mean square moves over the estimate, and factors of what is told.
+AGAIN_SPARSE = np.array([[0.84, 0.88, 0.91], [0.85, 1.0, 1.0]])
+AGAIN_DENSE = np.array([[0.91, 0.935, 0.96], [0.8, 1.0, 1.07]])
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
 # than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
@@ -51,15 +51,19 @@ def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
     """The noise (n,) that a network is told of, for a blind estimate in spacings.
 
     Of 10,000 points and less nine tenths of it up to one spacing, all from 1.7 spacings, and in between by a straight
-    line; of 50,000 and more nine tenths; in between by a straight line over log n. What the first stage finds then
-    corrects it.
+    line; of 50,000 and more all; in between by a straight line over log n. What the first stage finds then corrects it.
     """
     return np.full(n, max(_told(estimate, n), LEAST_SIGMA))
 
 
 def _told(estimate: float, n: int) -> float:
     sparse = float(np.interp(estimate, list(TOLD), list(TOLD.values())))
-    return float(np.interp(np.log(n), np.log([SPARSE, DENSE]), [sparse, TOLD_DENSE])) * estimate
+    return (sparse + _density(n) * (TOLD_DENSE - sparse)) * estimate
+
+
+def _density(n: int) -> float:
+    """0 for a sparse cloud, 1 for a dense one, in between by log n."""
+    return float(np.interp(np.log(n), np.log([SPARSE, DENSE]), [0.0, 1.0]))
 
 
 def estimate_behind(told: float, n: int) -> float:
@@ -84,7 +88,7 @@ class LearnedDenoiser:
             evenly along the surface, no further than so many sigmas (that the network was told of); 0 leaves them where
             the network put them.
         ensemble: fields of so many nearest points of the noisy cloud are averaged, where each row has its own.
-        walls: whether a `StagedDenoiser` is told anew by how far its first stage moves the points, see `WALLS`.
+        walls: whether a `StagedDenoiser` is told anew by how far its first stage moves the points, see `AGAIN_SPARSE`.
     """
 
     model: ScoreNetwork
@@ -210,8 +214,8 @@ class LearnedDenoiser:
                 mixture = self._subsets(estimate, len(points))
                 move, handed_on = self._mixed(stage, points, sigma, mixture, partial(part, running, 0, 1 + self.walls))
                 moved = float(np.sqrt((move.astype(np.float64) ** 2).sum(axis=1).mean())) / estimate
-                more = float(np.interp(np.log(len(points)), np.log([SPARSE, DENSE]), [1.0, MORE]))
-                told = float(np.interp(moved, [WALLS, OPEN, NO_WALLS], [LESS, 1.0, more]))
+                moves, factors = AGAIN_SPARSE + _density(len(points)) * (AGAIN_DENSE - AGAIN_SPARSE)
+                told = float(np.interp(moved, moves, factors))
                 if self.walls and np.isfinite(told) and told != 1:
                     sigma = told * sigma
                     move, handed_on = self._mixed(stage, points, sigma, mixture, partial(part, running, 1, 2))
