@@ -140,7 +140,7 @@ class TestOptions:
         [
             ("--passes", "nonsense", "auto or a whole number"),
             ("--passes", "-1", "auto or a whole number"),
-            ("--passes", "99", "from 0 to 3"),
+            ("--passes", "99", "from 0 to 4"),
             ("--strength", "2.1", "from 0 to 2"),
             ("--strength", "nan", "give a number"),
             ("--strength", "strong", "--strength"),
