@@ -128,7 +128,7 @@ class LearnedDenoiser:
         Args:
             points: (n, 3) in units of the cloud's spacing, finite, distinct, n > `neighbours`.
             sigma: (n,) noise per coordinate, in the same unit, positive.
-            passes: leading stages of a staged denoiser to apply, at most `self.passes`; beyond them the last once more.
+            passes: stages of a staged denoiser to apply, in turn, at most `self.passes`; after the last, that again.
             progress: told the share of the work that is done.
             seed: of what the sampler draws.
             iterate: given the positions after each step of the sampler, and after the spreading.
