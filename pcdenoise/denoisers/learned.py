@@ -14,7 +14,8 @@ from torch import Tensor
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
-from pcdenoise.geometry.neighbours import knn
+from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
+from pcdenoise.geometry.noise import scattered
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph, build_graph_at
 from pcdenoise.kernels.wider_moments import with_wider_moments
@@ -38,6 +39,8 @@ TOLD_DENSE = 1.0  # and of a dense one
 # there are none, a dense cloud can be told more. Root mean square moves over the estimate, and factors of what is told.
 AGAIN_SPARSE = np.array([[0.84, 0.88, 0.91], [0.85, 1.0, 1.0]])
 AGAIN_DENSE = np.array([[0.91, 0.935, 0.96], [0.8, 1.0, 1.07]])
+# In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
+PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
 # than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
@@ -210,21 +213,37 @@ class LearnedDenoiser:
                 points = relax_tangentially(points, limit * sigma[:, 0].numpy())
             running = partial(part, progress, p, passes)
             if p == 0:
-                estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
-                mixture = self._subsets(estimate, len(points))
-                move, handed_on = self._mixed(stage, points, sigma, mixture, partial(part, running, 0, 1 + self.walls))
-                moved = float(np.sqrt((move.astype(np.float64) ** 2).sum(axis=1).mean())) / estimate
-                moves, factors = AGAIN_SPARSE + _density(len(points)) * (AGAIN_DENSE - AGAIN_SPARSE)
-                told = float(np.interp(moved, moves, factors))
-                if self.walls and np.isfinite(told) and told != 1:
-                    sigma = told * sigma
-                    move, handed_on = self._mixed(stage, points, sigma, mixture, partial(part, running, 1, 2))
+                sigma, move, handed_on = self._first(stage, points, sigma, running)
             else:
                 move, handed_on = self._stage(stage, points, share * sigma, received, running)
             if p < last:
                 received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
+
+    def _first(
+        self, stage: DenoisingStage, points: NDArray[np.float64], sigma: Tensor, progress: Callable[[float], None]
+    ) -> tuple[Tensor, NDArray[np.float32], Tensor]:
+        """The noise that all stages are told, and the answer of the first one: see `AGAIN_SPARSE`."""
+        estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
+        mixture = self._subsets(estimate, len(points))
+        mixed = partial(self._mixed, stage, mixture=mixture)
+        if not self.walls:
+            return sigma, *mixed(points, sigma, progress=progress)
+        patch = PATCH_POINTS * max(mixture)
+        if whole := len(points) <= PATCHES * patch:
+            move, handed_on = mixed(points, sigma, progress=partial(part, progress, 0, 2))
+        else:
+            _, patches = query_tree(build_tree(points), scattered(points, PATCHES), patch)
+            answers = [mixed(points[rows], sigma[rows], progress=lambda done: None) for rows in patches]
+            move = np.concatenate([its[: round(CORE * patch)] for its, _ in answers])
+        moved = float(np.sqrt((move.astype(np.float64) ** 2).sum(axis=1).mean())) / estimate
+        moves, factors = AGAIN_SPARSE + _density(len(points)) * (AGAIN_DENSE - AGAIN_SPARSE)
+        told = float(np.interp(moved, moves, factors)) if np.isfinite(moved) else 1.0
+        if told != 1 or not whole:
+            sigma = told * sigma
+            move, handed_on = mixed(points, sigma, progress=partial(part, progress, whole, 1 + whole))
+        return sigma, move, handed_on
 
     def _mixed(
         self,

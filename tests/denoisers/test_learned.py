@@ -171,6 +171,33 @@ def test_by_how_far_points_move_less_is_told_or_more(model, cloud, monkeypatch):
     assert np.abs(free - moved(0.44)).max() > 0.01
 
 
+def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, monkeypatch):
+    def told(patch_points):
+        monkeypatch.setattr(learned, "PATCHES", 2)
+        monkeypatch.setattr(learned, "PATCH_POINTS", patch_points)
+        levels, told = [], []
+        monkeypatch.setattr(learned, "AGAIN_DENSE", np.array([[0.0, 10.0], [0.0, 10.0]]))  # told as far as they move
+        monkeypatch.setattr(learned, "AGAIN_SPARSE", learned.AGAIN_DENSE)
+        original = LearnedDenoiser._stage
+
+        def stage(self, stage, points, sigma, *rest):
+            levels.append((len(points), float(sigma[0])))
+            return original(self, stage, points, sigma, *rest)
+
+        monkeypatch.setattr(LearnedDenoiser, "_stage", stage)
+        LearnedDenoiser(model, relaxation=0.0)(cloud, np.full(len(cloud), 0.4), 1, told.append)
+        monkeypatch.setattr(LearnedDenoiser, "_stage", original)
+        assert told == sorted(told)
+        return levels
+
+    n, whole = len(cloud), told(len(cloud))
+    assert [count for count, _ in whole] == [n, n]
+    asked = told(n // 3)
+    assert [count for count, _ in asked] == [n // 3, n // 3, n]
+    assert asked[-1][1] == pytest.approx(whole[-1][1], rel=0.1)
+    assert asked[-1][1] != pytest.approx(0.4, rel=0.1)
+
+
 def test_polishing_in_tiles_is_that_in_training(model, cloud):
     """The stages one after another, spread before the last, and once more at its end within its share of the noise."""
     polishing = StagedDenoiser(**SHAPE, blocks=(2, 2), polish=0.25).eval()
