@@ -36,9 +36,11 @@ TOLD = {1.0: 0.9, 1.7: 1.0}  # the share of the estimate that is told of a spars
 TOLD_DENSE = 1.0  # and of a dense one
 # Between the sides of a thin wall a point is nearer to some surface than to the place that it came from. Where the
 # first stage moves points by much less than the noise has, there are such walls: told less, it leaves them open. Where
-# there are none, a dense cloud can be told more. Root mean square moves over the estimate, and factors of what is told.
-AGAIN_SPARSE = np.array([[0.84, 0.88, 0.91], [0.85, 1.0, 1.0]])
-AGAIN_DENSE = np.array([[0.91, 0.935, 0.96], [0.8, 1.0, 1.07]])
+# it moves them further, there are none, and it is told more. Root mean square moves over the estimate, and factors of
+# what is told.
+AGAIN_SPARSE = np.array([[0.84, 0.88, 0.91, 0.95, 1.0], [0.85, 1.0, 1.0, 1.0, 1.1]])
+AGAIN_DENSE = np.array([[0.91, 0.935, 0.96, 1.0, 1.05], [0.8, 1.0, 1.07, 1.07, 1.07]])
+RAISED = 0.45  # spacings; of weaker noise no more is told
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
@@ -213,7 +215,7 @@ class LearnedDenoiser:
                 points = relax_tangentially(points, limit * sigma[:, 0].numpy())
             running = partial(part, progress, p, passes)
             if p == 0:
-                sigma, move, handed_on = self._first(stage, points, sigma, running)
+                sigma, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
             else:
                 move, handed_on = self._stage(stage, points, share * sigma, received, running)
             if p < last:
@@ -222,9 +224,17 @@ class LearnedDenoiser:
         return torch.from_numpy(points)
 
     def _first(
-        self, stage: DenoisingStage, points: NDArray[np.float64], sigma: Tensor, progress: Callable[[float], None]
+        self,
+        stage: DenoisingStage,
+        points: NDArray[np.float64],
+        sigma: Tensor,
+        hasty: bool,
+        progress: Callable[[float], None],
     ) -> tuple[Tensor, NDArray[np.float32], Tensor]:
-        """The noise that all stages are told, and the answer of the first one: see `AGAIN_SPARSE`."""
+        """The noise that all stages are told, and the answer of the first one: see `AGAIN_SPARSE`.
+
+        In haste a sparse cloud is not told more: it would take half as long again.
+        """
         estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
         mixture = self._subsets(estimate, len(points))
         mixed = partial(self._mixed, stage, mixture=mixture)
@@ -240,6 +250,8 @@ class LearnedDenoiser:
         moved = float(np.sqrt((move.astype(np.float64) ** 2).sum(axis=1).mean())) / estimate
         moves, factors = AGAIN_SPARSE + _density(len(points)) * (AGAIN_DENSE - AGAIN_SPARSE)
         told = float(np.interp(moved, moves, factors)) if np.isfinite(moved) else 1.0
+        if told > 1 and (estimate < RAISED or (hasty and len(points) <= SPARSE)):
+            told = 1.0
         if told != 1 or not whole:
             sigma = told * sigma
             move, handed_on = mixed(points, sigma, progress=partial(part, progress, whole, 1 + whole))

@@ -56,6 +56,17 @@ def cloud():
     return plane + 0.5 * rng.standard_normal(plane.shape)
 
 
+@pytest.fixture
+def by_moves(monkeypatch):
+    """Sets what is told by how far points move, of sparse clouds and of dense ones."""
+
+    def by_moves(sparse, dense):
+        monkeypatch.setattr(learned, "AGAIN_SPARSE", np.array(sparse))
+        monkeypatch.setattr(learned, "AGAIN_DENSE", np.array(dense))
+
+    return by_moves
+
+
 def run(model, cloud, **options):
     return LearnedDenoiser(model, **options)(cloud, np.full(len(cloud), 0.5), 2)
 
@@ -89,9 +100,8 @@ def test_order_does_not_matter(model, cloud):
 
 
 @pytest.mark.parametrize("walls", [False, True])
-def test_progress_reaches_one(model, cloud, walls, monkeypatch):
-    monkeypatch.setattr(learned, "AGAIN_SPARSE", np.array([[1e6, 2e6], [0.5, 1.0]]))
-    monkeypatch.setattr(learned, "AGAIN_DENSE", learned.AGAIN_SPARSE)
+def test_progress_reaches_one(model, cloud, walls, by_moves):
+    by_moves(*[[[1e6, 2e6], [0.5, 1.0]]] * 2)
     told = []
     LearnedDenoiser(model, tile=1500, walls=walls)(cloud, np.full(len(cloud), 0.5), 2, told.append)
     assert told == sorted(told)
@@ -155,29 +165,35 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     np.testing.assert_allclose(found(4), full, atol=1e-6)
 
 
-def test_by_how_far_points_move_less_is_told_or_more(model, cloud, monkeypatch):
+def test_by_how_far_points_move_less_is_told_or_more(model, cloud, by_moves, monkeypatch):
     def moved(told, passes=2, walls=False):
         return LearnedDenoiser(model, relaxation=0.0, walls=walls)(cloud, np.full(len(cloud), told), passes)
 
-    free = moved(0.4)
-    for n, name in ((len(cloud), "AGAIN_DENSE"), (10 * len(cloud), "AGAIN_SPARSE")):
+    free, never = moved(0.5), np.array([[0.0, 0.1, 0.2], [0.1, 0.1, 0.1]])
+    for n, sparse in ((len(cloud), False), (10 * len(cloud), True)):
         monkeypatch.setattr(learned, "SPARSE", n // 2)
         monkeypatch.setattr(learned, "DENSE", n)
-        estimate = learned.estimate_behind(0.4, len(cloud))
-        ratio = np.sqrt(((moved(0.4, 1) - cloud) ** 2).sum(axis=1).mean()) / estimate
+        estimate = learned.estimate_behind(0.5, len(cloud))
+        ratio = np.sqrt(((moved(0.5, 1) - cloud) ** 2).sum(axis=1).mean()) / estimate
         for moves, factor in (([1.1, 1.2, 1.3], 0.8), ([0.8, 1.0, 1.2], 1.0), ([0.7, 0.8, 0.9], 1.1)):
-            monkeypatch.setattr(learned, name, np.array([np.array(moves) * ratio, [0.8, 1.0, 1.1]]))
-            np.testing.assert_allclose(moved(0.4, walls=True), moved(0.4 * factor), atol=1e-4)
-    assert np.abs(free - moved(0.44)).max() > 0.01
+            table = np.array([np.array(moves) * ratio, [0.8, 1.0, 1.1]])
+            by_moves(*((table, never) if sparse else (never, table)))
+            np.testing.assert_allclose(moved(0.5, walls=True), moved(0.5 * factor), atol=1e-4)
+        hasty = moved(0.5, passes=1, walls=True)
+        np.testing.assert_allclose(hasty, moved(0.5 if sparse else 0.55, passes=1), atol=1e-4)
+        monkeypatch.setattr(learned, "RAISED", 1.01 * estimate)
+        np.testing.assert_allclose(moved(0.5, walls=True), free, atol=1e-4)
+        monkeypatch.undo()
+    assert np.abs(free - moved(0.55)).max() > 0.01
 
 
-def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, monkeypatch):
+def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_moves, monkeypatch):
+    by_moves(*[[[0.0, 10.0], [0.0, 10.0]]] * 2)  # told as far as they move
+
     def told(patch_points):
         monkeypatch.setattr(learned, "PATCHES", 2)
         monkeypatch.setattr(learned, "PATCH_POINTS", patch_points)
         levels, told = [], []
-        monkeypatch.setattr(learned, "AGAIN_DENSE", np.array([[0.0, 10.0], [0.0, 10.0]]))  # told as far as they move
-        monkeypatch.setattr(learned, "AGAIN_SPARSE", learned.AGAIN_DENSE)
         original = LearnedDenoiser._stage
 
         def stage(self, stage, points, sigma, *rest):
