@@ -39,7 +39,7 @@ from torch.nn import functional as F
 from pcdenoise.bench.environment import environment
 from pcdenoise.denoisers.models import load_model
 from pcdenoise.errors import PcdenoiseError, UsageError
-from pcdenoise.geometry.neighbours import NeighbourSearch
+from pcdenoise.geometry.neighbour_search import NeighbourSearch
 from pcdenoise.io.files import check_place, replacing
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
 from pcdenoise.kernels.neighbourhood import (

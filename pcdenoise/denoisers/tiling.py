@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pcdenoise.errors import OutOfMemoryError
-from pcdenoise.geometry.neighbours import NeighbourSearch
+from pcdenoise.geometry.neighbour_search import NeighbourSearch
 from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, local_spacing
 
 SMALLEST_TILE = 1024

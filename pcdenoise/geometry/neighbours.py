@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from pcdenoise.errors import InputError
 from pcdenoise.geometry.bucket_tree import BucketTree
+from pcdenoise.geometry.neighbour_search import NeighbourSearch
 
 FloatArray = NDArray[np.float64] | NDArray[np.float32]
 
@@ -24,9 +25,9 @@ def knn(
 def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False) -> tuple[Any, Any]:
     """The `k` points nearest to each query, nearest first; equally distant ones in the order of their index.
 
-    Arrays and CPU tensors go through scipy's KD-tree on all cores, CUDA tensors through `BucketTree` on their device.
-    Both take distances in float64, are exact and give the same answer on every run. Where several points share the
-    k-th distance, which of them come in is the search's choice.
+    On the CPU a cloud's own points go through `NeighbourSearch` and others through scipy's KD-tree, both on all cores;
+    CUDA tensors go through `BucketTree` on their device. All take distances in float64, are exact and give the same
+    answer on every run. Where several points share the k-th distance, which of them come in is the search's choice.
 
     Args:
         points: (n, 3) float32 or float64, finite.
@@ -54,10 +55,7 @@ def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False)
         return torch.from_numpy(distances), torch.from_numpy(indices).long()
 
     if own and not include_self:
-        search = NeighbourSearch(points)
-        # asked in the order of the leaves, neighbouring queries find their part of the tree in the cache
-        distances, indices = search(search.order, k)
-        distances[search.order], indices[search.order] = distances.copy(), indices.copy()
+        distances, indices = NeighbourSearch(points).of_all(k)
     elif own:
         tree = build_tree(points)
         distances, indices = _with_self(*query_tree(tree, points, k), np.arange(len(points)))
@@ -66,26 +64,6 @@ def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False)
         distances, indices = query_tree(build_tree(points), queries, k)
         _sort_ties(distances, indices)
     return distances.astype(points.dtype, copy=False), indices
-
-
-class NeighbourSearch:
-    """A search tree over a cloud that is asked about its own points, some of them at a time.
-
-    Attributes:
-        order: (n,) all rows, so sorted that rows near in the order are near in space.
-    """
-
-    def __init__(self, points: FloatArray) -> None:
-        """Raises InputError where coordinates are not finite."""
-        self._tree = build_tree(points)
-        self._points = points
-        self.order: NDArray[np.int64] = np.asarray(self._tree.indices, dtype=np.int64)
-
-    def __call__(self, rows: NDArray[np.integer[Any]], k: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Distances (m, k) and indices (m, k) of the neighbours of `rows` (m,), as `knn` gives them; k < n."""
-        distances, indices = _without_self(*query_tree(self._tree, self._points[rows], k + 1), rows)
-        _sort_ties(distances, indices)
-        return distances, indices
 
 
 def _sort_ties(distances: NDArray[np.float64], indices: NDArray[np.int32]) -> None:
@@ -110,16 +88,6 @@ def query_tree(tree: cKDTree, queries: FloatArray, k: int) -> tuple[NDArray[np.f
     except ValueError as error:
         raise InputError(f"no neighbours to find: {error}; drop queries that are not finite") from None
     return np.asarray(distances, dtype=np.float64), np.asarray(indices, dtype=np.int32)
-
-
-def _without_self(
-    distances: NDArray[np.float64], indices: NDArray[np.int32], rows: NDArray[np.integer[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Drops from row r of (n, k + 1) neighbours the index rows[r], or the farthest where duplicates crowd it out."""
-    own = indices == rows[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = (len(indices), indices.shape[1] - 1)
-    return distances[~own].reshape(shape), indices[~own].reshape(shape)
 
 
 def _with_self(
