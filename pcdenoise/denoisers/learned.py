@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from torch import Tensor
 
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
@@ -32,8 +31,7 @@ from pcdenoise.score import DenoiserField, Sampler, ScoreField
 # denser a cloud samples its shape, the smoother it looks, and the more the estimate falls short. Chosen on validation
 # shapes and on procedural ones with thin walls, of 10,000 and 50,000 points.
 SPARSE, DENSE = 10_000, 50_000
-TOLD = {1.0: 0.9, 1.7: 1.0}  # the share of the estimate that is told of a sparse cloud, by noise in spacings
-TOLD_DENSE = 1.0  # and of a dense one
+TOLD_SPARSE, TOLD_DENSE = 0.9, 1.0  # the share of the estimate that is told first
 # Between the sides of a thin wall a point is nearer to some surface than to the place that it came from. Where the
 # first stage moves points by much less than the noise has, there are such walls: told less, it leaves them open. Where
 # it moves them further, there are none, and it is told more. Root mean square moves over the estimate, and factors of
@@ -55,15 +53,14 @@ HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbou
 def told_sigma(estimate: float, n: int) -> NDArray[np.float64]:
     """The noise (n,) that a network is told of, for a blind estimate in spacings.
 
-    Of 10,000 points and less nine tenths of it up to one spacing, all from 1.7 spacings, and in between by a straight
-    line; of 50,000 and more all; in between by a straight line over log n. What the first stage finds then corrects it.
+    Of 10,000 points and less nine tenths of it, of 50,000 and more all, and in between by a straight line over log n.
+    What the first stage finds then corrects it.
     """
-    return np.full(n, max(_told(estimate, n), LEAST_SIGMA))
+    return np.full(n, max(_share(n) * estimate, LEAST_SIGMA))
 
 
-def _told(estimate: float, n: int) -> float:
-    sparse = float(np.interp(estimate, list(TOLD), list(TOLD.values())))
-    return (sparse + _density(n) * (TOLD_DENSE - sparse)) * estimate
+def _share(n: int) -> float:
+    return TOLD_SPARSE + _density(n) * (TOLD_DENSE - TOLD_SPARSE)
 
 
 def _density(n: int) -> float:
@@ -73,8 +70,7 @@ def _density(n: int) -> float:
 
 def estimate_behind(told: float, n: int) -> float:
     """The estimate, in spacings, for which a network is told so much of a cloud of n points."""
-    shares = (*TOLD.values(), TOLD_DENSE)
-    return float(brentq(lambda estimate: _told(estimate, n) - told, 0.9 * told / max(shares), 1.1 * told / min(shares)))
+    return told / _share(n)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
 def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     """Strong noise: the engine parts the cloud as training parts a patch, and mixes what lies between whole numbers."""
     monkeypatch.setattr(learned, "FULL_SUBSET", 500)
-    monkeypatch.setattr(learned, "TOLD", {1.0: 1.0, 2.0: 1.0})
+    monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
     network = copy.deepcopy(networks["staged"])
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     moves = []
