@@ -37,7 +37,7 @@ TOLD_SPARSE, TOLD_DENSE = 0.9, 1.0  # the share of the estimate that is told fir
 # it moves them further, there are none, and it is told more. Root mean square moves over the estimate, and factors of
 # what is told.
 AGAIN_SPARSE = np.array([[0.84, 0.88, 0.91, 0.95, 1.0], [0.85, 1.0, 1.0, 1.0, 1.1]])
-AGAIN_DENSE = np.array([[0.91, 0.935, 0.96, 1.0, 1.05], [0.8, 1.0, 1.07, 1.07, 1.07]])
+AGAIN_DENSE = np.array([[0.94, 0.965, 0.99, 1.02, 1.05], [0.8, 1.0, 1.07, 1.07, 1.07]])
 RAISED = 0.45  # spacings; of weaker noise no more is told
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
