@@ -334,7 +334,7 @@ def _bound(values: Any, size: int, wanted: int, guess: float) -> Any:
             guess *= 2
         else:
             guess = low + (high - low) * (wanted + wanted // 16 + 2 - below) / (above - below)
-    return high if above <= 2 * wanted and high < np.inf else np.partition(values[:size], wanted - 1)[wanted - 1]
+    return high if above <= 2 * wanted and high < np.inf else np.sort(values[:size])[wanted - 1]
 
 
 @numba.njit(cache=True)
@@ -350,7 +350,7 @@ def _kept(squares: Any, rows: Any, size: int, bound: float, kept: Any, kept_rows
 @numba.njit(cache=True)
 def _trimmed(kept: Any, rows: Any, size: int, k: int) -> int:
     """The k nearest of a crowd; of equally distant ones those with the lowest index."""
-    last = np.partition(kept[:size], k - 1)[k - 1]
+    last = np.sort(kept[:size])[k - 1]
     tied = np.sort(rows[:size][kept[:size] == last])
     count = 0
     for j in range(size):
