@@ -148,7 +148,7 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
     ]
     lines += ["[flagship.md](flagship.md).", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    lines += ["", "Validation, blind, Chamfer distance / P2M x 1e4 by noise; the weights of the lowest score ship:", ""]
+    lines += ["", "Validation, blind, Chamfer distance / P2M x 1e4 by noise; the step that ships stands above:", ""]
     lines += [f"| step | {' | '.join(head)} | score |", f"|---|{'---|' * len(levels)}---|"]
     for row in curve:
         # P2M needs meshes
