@@ -24,7 +24,9 @@ def inputs(relative, n=70, channels=7, growth=6, k=5):
 @pytest.mark.parametrize("relative", [True, False])
 def test_fused_is_the_definition(relative):
     x, idx, *weights = inputs(relative)
-    torch.testing.assert_close(dense_edge_max(x, idx, *weights), dense_edge_max_reference(x, idx, *weights))
+    fused, wanted = dense_edge_max(x, idx, *weights), dense_edge_max_reference(x, idx, *weights)
+    # sums of three layers, in another order, of values up to 100
+    torch.testing.assert_close(fused, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_sums_are_those_of_a_matrix_product_bit_by_bit():
