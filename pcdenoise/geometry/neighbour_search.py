@@ -7,6 +7,7 @@ pairs. Boxes are as far away as they are by the same arithmetic as points, so th
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -63,6 +64,12 @@ class NeighbourSearch:
         starts = np.flatnonzero(np.diff(leaf, prepend=-1, append=-1))
         _search(self._boxes, self._leaves, self._rows, self._depth, places, turn, starts, distances, indices)
         return distances, indices
+
+
+def compiled_before() -> bool:
+    """Whether the search was compiled on this machine before; the other kernels then were, too, as a rule."""
+    folder = _sorted.stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"{Path(__file__).stem}.{_sorted.py_func.__name__}-*.nbi"))
 
 
 @numba.njit(parallel=True, cache=True)

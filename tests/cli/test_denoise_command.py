@@ -7,6 +7,7 @@ import pytest
 import trimesh
 
 from pcdenoise.cloud import PointCloud
+from pcdenoise.geometry import neighbour_search
 from pcdenoise.io import FORMATS, read, write
 
 SPACING = 0.08  # of 2000 points of a sphere: sqrt(4 pi / 2000)
@@ -55,6 +56,8 @@ def test_quiet_prints_nothing(cli, scan, folder):
 def test_progress_is_for_terminals(cli, scan, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "denoising" in cli("denoise", scan).err
+    monkeypatch.setattr(neighbour_search, "compiled_before", lambda: False)
+    assert "kernels are compiled" in cli("denoise", scan, "--overwrite").err
     assert cli("denoise", scan, "--overwrite", "--quiet").err == ""
 
 

@@ -1,11 +1,14 @@
 """The search among own points against known answers, all pairs and scipy's tree."""
 
+from types import SimpleNamespace
+
 import numba
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
 from pcdenoise.errors import InputError
+from pcdenoise.geometry import neighbour_search
 from pcdenoise.geometry.neighbour_search import NeighbourSearch
 
 
@@ -149,3 +152,11 @@ def test_coordinates_that_are_not_finite_are_an_error(value):
     points[7, 2] = value
     with pytest.raises(InputError, match=r"no neighbours to find: .*drop rows that are not finite"):
         NeighbourSearch(points)
+
+
+def test_it_is_known_whether_a_run_has_to_compile(tmp_path, monkeypatch):
+    NeighbourSearch(np.zeros((20, 3)))
+    assert neighbour_search.compiled_before()
+    elsewhere = SimpleNamespace(py_func=NeighbourSearch, stats=SimpleNamespace(cache_path=tmp_path))
+    monkeypatch.setattr(neighbour_search, "_sorted", elsewhere)
+    assert not neighbour_search.compiled_before()
