@@ -46,11 +46,13 @@ def pack(meshes: Path, cache: Path, thin: tuple[int, int], overrides: list[str])
     def without_mesh(surfaces: list[Surface]) -> list[Surface]:
         return [replace(surface, mesh=None) for surface in surfaces]
 
-    def folder(part: str, resolutions: tuple[int, ...]) -> list[Surface]:
-        source = Folder(root=meshes / part, seed=0, resolutions=resolutions, meshes=True, cache_dir=cache)
+    def folder(part: str, resolutions: tuple[int, ...], seed: int = 0) -> list[Surface]:
+        source = Folder(root=meshes / part, seed=seed, resolutions=resolutions, meshes=True, cache_dir=cache)
         return source.surfaces(said)
 
     training = without_mesh(folder("train", (10_000, 50_000)))
+    # a second sampling, so that every other cloud is that of a real shape
+    training += [replace(surface, name=f"{surface.name}-2") for surface in without_mesh(folder("train", (10_000,), 1))]
     first = 1
     for count, resolutions in zip(thin, ((10_000, 30_000), (10_000,)), strict=True):
         shapes = Shapes(count, first, resolutions, THIN, meshes=False, cache_dir=cache)
@@ -166,7 +168,7 @@ def main() -> None:
     packing.add_argument("--meshes", type=Path, required=True, help="folder with train/ and val/")
     packing.add_argument("--cache", type=Path, default=Path("cache"), help="sampled clouds")
     packing.add_argument(
-        "--thin", type=int, nargs=2, default=(60, 72), metavar=("BOTH", "SPARSE"),
+        "--thin", type=int, nargs=2, default=(60, 16), metavar=("BOTH", "SPARSE"),
         help="procedural shapes with thin parts, of 30,000 and 10,000 points, and further ones of 10,000 alone",
     )  # fmt: skip
     packing.add_argument("override", nargs="*", help="of the recipe, such as trainer.max_steps=5000")

@@ -112,8 +112,10 @@ class LearnedDenoiser:
 
     @property
     def passes(self) -> int:
-        """Passes that can do good: its stages, and one that polishes once more."""
-        return self.stages + (isinstance(self.model, StagedDenoiser) and self.model.shares[-1] < 1)
+        """Passes that can do good: its stages, or, where the last one polishes, those that lead and two that polish."""
+        if isinstance(self.model, StagedDenoiser) and self.model.leading < self.stages:
+            return max(self.stages, self.model.leading + 2)
+        return self.stages
 
     def __call__(
         self,
@@ -207,14 +209,16 @@ class LearnedDenoiser:
             stage, share = self.model.stages[min(p, last)], self.model.shares[min(p, last)]
             assert isinstance(stage, DenoisingStage)
             if share < 1:
-                limit = self.relaxation * (share if p > last else 1.0)
+                limit = self.relaxation * (share if p > last else self.model.limits[p])
                 points = relax_tangentially(points, limit * sigma[:, 0].numpy())
             running = partial(part, progress, p, passes)
             if p == 0:
+                wanted = self._subsets(estimate_behind(float(sigma.median()), len(points)), len(points))
                 sigma, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
             else:
-                move, handed_on = self._stage(stage, points, share * sigma, received, running)
-            if p < last:
+                apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted)))
+                move, handed_on = self._stage(stage, points + apart, share * sigma, received, running)
+            if p < self.model.leading:
                 received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
@@ -232,7 +236,7 @@ class LearnedDenoiser:
         In haste a sparse cloud is not told more: it would take half as long again.
         """
         estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
-        mixture = self._subsets(estimate, len(points))
+        mixture = _whole_numbers(self._subsets(estimate, len(points)))
         mixed = partial(self._mixed, stage, mixture=mixture)
         if not self.walls:
             return sigma, *mixed(points, sigma, progress=progress)
@@ -270,13 +274,11 @@ class LearnedDenoiser:
             move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
         return move, handed_on
 
-    def _subsets(self, estimate: float, points: int) -> dict[int, float]:
-        """Numbers of subsets that the first stage looks at, by the weight of each."""
+    def _subsets(self, estimate: float, points: int) -> float:
+        """How many subsets the first stage looks at, not rounded."""
         assert isinstance(self.model, StagedDenoiser)
         wanted = self.model.subsets(estimate, points, self.model.SMALLEST_SUBSET)
-        count = max(1.0, min(wanted, max(points / FULL_SUBSET, HALF * wanted)))
-        fewer = int(count)
-        return {fewer: 1.0} if count == fewer else {fewer: fewer + 1 - count, fewer + 1: count - fewer}
+        return max(1.0, min(wanted, max(points / FULL_SUBSET, HALF * wanted)))
 
     def _stage(
         self,
@@ -380,6 +382,12 @@ class LearnedDenoiser:
 
     def _told(self, sigma: Tensor, rows: Tensor) -> Tensor:
         return sigma[rows].float().to(self.device)
+
+
+def _whole_numbers(count: float) -> dict[int, float]:
+    """The whole numbers next to a count, by the weight that makes it their mean."""
+    fewer = int(count)
+    return {fewer: 1.0} if count == fewer else {fewer: fewer + 1 - count, fewer + 1: count - fewer}
 
 
 def part(progress: Callable[[float], None], index: int, parts: int, done: float) -> None:

@@ -11,7 +11,7 @@ from pcdenoise.errors import UsageError
 from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
-from pcdenoise.networks.edgeconv import in_cache
+from pcdenoise.networks.edgeconv import in_cache, joined
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.score_network import ScoreNetwork
@@ -59,7 +59,7 @@ class DenoisingStage(nn.Module):
         last = graph.sizes[-1]
         columns = (x, relative[:last], graph.moments[:last], graph.spacing[:last])
         parts = [self._output(*rows) for rows in zip(*map(in_cache, columns), strict=True)]
-        return torch.cat([move for move, _ in parts]), torch.cat([features for _, features in parts])
+        return joined([move for move, _ in parts]), joined([features for _, features in parts])
 
     def _output(self, x: Tensor, relative: Tensor, moments: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor]:
         """Displacement in the unit of the points, and features to hand on."""
@@ -83,18 +83,24 @@ class StagedDenoiser(ScoreNetwork):
     next stage, which sees all points, averages it out. Training rounds m; in use the two whole numbers next to it are
     mixed, because the result hangs on m more than an estimate of sigma can be trusted.
 
-    With `polish` the last stage sees what those before have made, spread evenly along the surface, and is told that
-    share of the noise. Spreading leaves the surface where it is curved, and evenness shows what noise is left.
+    With `polish` the last stages see what those before have made, spread evenly along the surface, and are told that
+    share of the noise. Spreading leaves the surface where it is curved, and evenness shows what noise is left. What
+    strong noise leaves are waves longer than a neighbourhood: with `polish_subsets` the first stage that polishes looks
+    at `polish_subsets m` subsets, rounded.
 
     Args:
         channels, neighbours, neighbourhoods, conditioning, hops: see `EdgeConvFeatures`.
         blocks: EdgeConv blocks of each stage.
         handed_on: width of the features that travel with each point from stage to stage.
         subset_sigma: see above; None for the whole cloud.
-        polish: see above; None for a last stage like the others.
+        polish: see above; None for last stages like the others.
+        polishes: how many stages polish, one after another.
+        polish_subsets: see above; 0 for the whole cloud.
 
     Attributes:
+        leading: stages that do not polish; what the last of them hands on, all polishing ones are given.
         shares: of the noise that each stage is told.
+        limits: of the spreading before each stage, over that after one that does not polish.
 
     Raises:
         UsageError: a value outside its range.
@@ -113,14 +119,24 @@ class StagedDenoiser(ScoreNetwork):
         subset_sigma: float | None = None,
         hops: int = 0,
         polish: float | None = None,
+        polishes: int = 1,
+        polish_subsets: float = 0.0,
     ) -> None:
-        if polish is not None and not (0 < polish < 1 and len(blocks) > 1):
-            raise UsageError(f"network.polish is {polish}; give null, or a share below 1 and at least 2 stages")
+        if polish is not None and not (0 < polish < 1 and 0 < polishes < len(blocks)):
+            raise UsageError(
+                f"network.polish is {polish}, in {polishes} of {len(blocks)} stages; give null, or a share below 1, "
+                "in at least one stage and not in all"
+            )
         if subset_sigma is not None and not subset_sigma > 0:
             raise UsageError(f"network.subset_sigma is {subset_sigma}; give a number above 0, or null")
+        if polish_subsets < 0:
+            raise UsageError(f"network.polish_subsets is {polish_subsets}; give 0 or more")
         super().__init__()
-        self.subset_sigma = subset_sigma
-        self.shares = (1.0,) * (len(blocks) - 1) + (polish or 1.0,)
+        self.subset_sigma, self.polish_subsets = subset_sigma, polish_subsets
+        last = polishes if polish else 0
+        self.leading = len(blocks) - last
+        self.shares = (1.0,) * self.leading + (polish or 1.0,) * last
+        self.limits = (0.0,) * self.leading + (1.0, *self.shares[self.leading + 1 :])[:last]
         self.stages = nn.ModuleList(
             DenoisingStage(
                 EdgeConvFeatures(
@@ -141,15 +157,37 @@ class StagedDenoiser(ScoreNetwork):
     def fields(self, patches: NoisyPatches) -> Iterator[tuple[Tensor, ScoreField]]:
         """See `ScoreNetwork`; no gradient runs from stage to stage."""
         x, received = patches.noisy, None
-        for p, (stage, share) in enumerate(zip(self.stages, self.shares, strict=True)):
+        wanted = [1.0] * patches.count if self.subset_sigma is None else self._wanted(patches)
+        for p, (stage, share, limit) in enumerate(zip(self.stages, self.shares, self.limits, strict=True)):
             assert isinstance(stage, DenoisingStage)
-            if share < 1:
-                x = _spread(x, patches.estimate)
-            field = StageField(stage, received, self._shifts(patches) if p == 0 else None, share)
+            if limit:
+                x = _spread(x, limit * patches.estimate)
+            counts = [round(self.stage_subsets(p, count)) for count in wanted]
+            field = StageField(stage, received, _shifts(x, counts) if max(counts) > 1 else None, share)
             yield x, field
             if not bool(torch.isfinite(field.move).all()):
                 return  # no neighbours can be found for the next stage
-            x, received = x + field.move.detach(), field.handed_on
+            x = x + field.move.detach()
+            if p < self.leading:
+                received = field.handed_on
+
+    def _wanted(self, patches: NoisyPatches) -> list[float]:
+        parts = zip(patches.noisy.chunk(patches.count), patches.rough_estimate.chunk(patches.count), strict=True)
+        return [
+            self.subsets(float(estimate[0]) / spacing(noisy.detach().cpu().numpy()), len(noisy), self.SMALLEST_SUBSET)
+            for noisy, estimate in parts
+        ]
+
+    def stage_subsets(self, stage: int, wanted: float) -> float:
+        """How many subsets a stage looks at, not rounded.
+
+        Args:
+            stage: its number, from 0.
+            wanted: subsets that the first stage looks at.
+        """
+        if stage == 0:
+            return wanted
+        return max(1.0, self.polish_subsets * wanted) if stage == self.leading else 1.0
 
     def subsets(self, relative: float, points: int, smallest: int) -> float:
         """How many interleaved subsets the first stage looks at, not rounded.
@@ -163,17 +201,11 @@ class StagedDenoiser(ScoreNetwork):
             return 1.0
         return max(1.0, min((relative / self.subset_sigma) ** 2, points // smallest))
 
-    def _shifts(self, patches: NoisyPatches) -> Tensor | None:
-        """Shifts (n, 3) that part the subsets of each patch."""
-        if self.subset_sigma is None:
-            return None
-        shifts = []
-        parts = zip(patches.noisy.chunk(patches.count), patches.rough_estimate.chunk(patches.count), strict=True)
-        for noisy, estimate in parts:
-            points = noisy.detach().cpu().numpy()
-            count = round(self.subsets(float(estimate[0]) / spacing(points), len(points), self.SMALLEST_SUBSET))
-            shifts.append(subsets_apart(points, count))
-        return torch.from_numpy(np.concatenate(shifts)).to(patches.noisy)
+
+def _shifts(x: Tensor, counts: list[int]) -> Tensor:
+    """Shifts (n, 3) that part the subsets of each patch."""
+    parts = zip(x.detach().cpu().numpy().reshape(len(counts), -1, 3), counts, strict=True)
+    return torch.from_numpy(np.concatenate([subsets_apart(points, count) for points, count in parts])).to(x)
 
 
 def _spread(x: Tensor, sigma: Tensor) -> Tensor:

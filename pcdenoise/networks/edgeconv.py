@@ -46,10 +46,10 @@ class EdgeConvBlock(nn.Module):
 
     def forward(self, x: Tensor, idx: Tensor, edges: Tensor, noise: Tensor) -> Tensor:
         pairs = zip(in_cache(x), in_cache(noise), strict=True)
-        gathered_from = torch.cat([self.neighbour(self._normed(*rows)) for rows in pairs])
+        gathered_from = joined([self.neighbour(self._normed(*rows)) for rows in pairs])
         columns = (x[: len(idx)], noise[: len(idx)], idx, edges)
         parts = zip(*map(in_cache, columns), strict=True)
-        return torch.cat([self._rows(gathered_from, *rows) for rows in parts])
+        return joined([self._rows(gathered_from, *rows) for rows in parts])
 
     def _normed(self, x: Tensor, noise: Tensor) -> Tensor:
         y: Tensor = self.norm(x)
@@ -67,3 +67,8 @@ class EdgeConvBlock(nn.Module):
 def in_cache(x: Tensor) -> tuple[Tensor, ...]:
     """Rows in pieces whose intermediate values stay in the processor's cache; in one piece where it does not matter."""
     return (x,) if torch.is_grad_enabled() or x.is_cuda else torch.split(x, ROWS_IN_CACHE)
+
+
+def joined(pieces: list[Tensor]) -> Tensor:
+    """What `in_cache` took apart."""
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -40,7 +40,7 @@ class PatchSampler:
     Args:
         points: points per patch; those of the smallest cloud where it has fewer.
         patches: patches per batch.
-        core: share of the points, nearest to the patch's centre, that give loss.
+        core: share of the points, nearest to the patch's centre, that give loss; all of a whole cloud: it has no rim.
         sigma: range of the noise, log-uniform, relative to the unit sphere.
         faint: share of the patches whose noise is drawn below that range, down to a fifth of its lower end.
         others: share of the patches whose noise is Laplace, uniform in a ball, discrete or anisotropic, drawn alike.
@@ -145,7 +145,7 @@ class PatchSampler:
             "estimate": np.full((points, 1), estimate),
             "rough_estimate": np.full((points, 1), rough),
             "spacing": np.full((points, 1), cloud.spacing),
-            "core": np.arange(points) < self.core * points,
+            "core": np.arange(points) < (1.0 if points == cloud.count else self.core) * points,
         }
 
     def _sigma(self, cloud: "CleanCloud", rng: np.random.Generator) -> float:

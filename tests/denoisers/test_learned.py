@@ -235,6 +235,28 @@ def test_polishing_in_tiles_is_that_in_training(model, cloud):
     np.testing.assert_array_equal(leading, LearnedDenoiser(model)(cloud, unit, 1))
 
 
+def test_polishing_in_subsets_is_that_in_training(cloud, monkeypatch):
+    monkeypatch.setattr(learned, "FULL_SUBSET", 500)
+    monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
+    points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
+    torch.manual_seed(0)
+    polishing = StagedDenoiser(
+        **SHAPE, blocks=(1, 1, 1), polish=0.25, polishes=2, subset_sigma=told / 2**0.5, polish_subsets=1.5
+    ).eval()
+    for stage in polishing.stages:
+        torch.nn.init.normal_(stage.head.weight, std=0.03)
+    with torch.no_grad():
+        wanted = points
+        for x, field in polishing.fields(patches_of(points, told)):
+            wanted = (x + told**2 * field(x, torch.full((2000, 1), told))).numpy()
+    wanted = relax_tangentially(wanted, np.full(2000, RELAXATION * 0.25 * told))
+    for tile in (200_000, 1100):
+        denoiser = LearnedDenoiser(polishing, tile=tile, walls=False)
+        assert denoiser.passes == 3
+        found = denoiser(points, np.full(2000, told), 3)
+        assert np.linalg.norm(found - wanted) < 1e-3 * np.linalg.norm(wanted - points)
+
+
 def test_neighbouring_fields_are_averaged(networks, cloud):
     """Each point follows the mean of the fields of the noisy points nearest to it, itself among them."""
     network, points = networks["conditional"], cloud[:2000]

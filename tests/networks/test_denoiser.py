@@ -130,6 +130,40 @@ def test_the_last_stage_polishes():
     for blocks, polish in (((2,), 0.5), ((2, 1), 0), ((2, 1), 1)):
         with pytest.raises(UsageError, match=f"polish is {polish}"):
             StagedDenoiser(**SHAPE, blocks=blocks, polish=polish)
+    with pytest.raises(UsageError, match="in 2 of 2 stages"):
+        StagedDenoiser(**SHAPE, blocks=(2, 1), polish=0.5, polishes=2)
+
+
+def test_two_stages_polish_the_first_of_them_in_subsets():
+    """Each after the points were spread, the second time less; both know what the stage that led handed on."""
+    points = np.random.default_rng(0).standard_normal((1500, 3)) * [6.0, 6.0, 1.0]
+    sigma = 0.5 * spacing(points) * 4**0.5
+    patches = patches_of(points, sigma)
+    torch.manual_seed(0)
+    model = StagedDenoiser(
+        **SHAPE, blocks=(1, 1, 1), subset_sigma=0.5, polish=0.25, polishes=2, polish_subsets=2.0
+    ).eval()
+    model.SMALLEST_SUBSET = 100
+    for stage in model.stages:
+        nn.init.normal_(stage.head.weight, std=0.03)
+    assert (model.leading, model.shares, model.limits) == (1, (1.0, 0.25, 0.25), (0.0, 1.0, 0.25))
+    assert [model.stage_subsets(p, 4.0) for p in range(3)] == [4.0, 8.0, 1.0]
+    assert model.stage_subsets(1, 0.3) == 1.0
+    with torch.no_grad():
+        (_, _, first), (x, score, polished), (last, answer, _) = asked(model, patches)
+        move, subsets = sigma**2 * score, interleaved_subsets(x.numpy(), 8)
+        for subset in range(8):
+            rows = torch.from_numpy(np.flatnonzero(subsets == subset))
+            graph = graph_at(x[rows], model.stages[1].features)
+            alone, _ = model.stages[1](graph, 0.25 * patches.estimate[rows], first.handed_on[rows])
+            torch.testing.assert_close(move[rows], alone, rtol=1e-4, atol=1e-5)
+        spread = relax_tangentially((x + polished.move).numpy(), np.full(1500, RELAXATION * 0.25 * sigma))
+        np.testing.assert_allclose(last.numpy(), spread, atol=1e-6)  # the limit is float32 there
+        graph = graph_at(last, model.stages[2].features)
+        wanted, _ = model.stages[2](graph, 0.25 * patches.estimate, first.handed_on)
+        torch.testing.assert_close(sigma**2 * answer, wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match="polish_subsets is -1"):
+        StagedDenoiser(**SHAPE, blocks=(2,), polish_subsets=-1)
 
 
 def test_the_score_has_a_derivative():
