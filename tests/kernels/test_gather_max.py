@@ -23,10 +23,11 @@ def test_known_answer():
     assert gather_max(h, idx, edges, weight).tolist() == [[3.0, 13.0]]
 
 
+@pytest.mark.parametrize("k", [1, 2, 7, 8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_equals_the_reference_with_gradients(dtype):
+def test_equals_the_reference_with_gradients(dtype, k):
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
-    ours, theirs = problem(dtype=dtype), problem(dtype=dtype)
+    ours, theirs = problem(dtype=dtype, k=k), problem(dtype=dtype, k=k)
     a, b = gather_max(*ours), gather_max_reference(*theirs)
     torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
     scale = torch.randn(a.shape, dtype=dtype, generator=torch.Generator().manual_seed(1))
@@ -35,6 +36,16 @@ def test_equals_the_reference_with_gradients(dtype):
     for mine, reference in zip(ours, theirs, strict=True):
         if mine.requires_grad:
             torch.testing.assert_close(mine.grad, reference.grad, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("k", [4, 5])
+def test_of_equal_maxima_the_first_neighbour_counts(k):
+    """Whichever neighbours are compared together."""
+    for first in range(k):
+        h, edges = torch.zeros(k, 3, requires_grad=True), torch.zeros(1, k, 4)
+        edges[0, first:, 0] = 1.0
+        gather_max(h, torch.arange(k, dtype=torch.int32)[None], edges, torch.ones(4, 3)).sum().backward()
+        assert h.grad.sum(dim=1).tolist() == [3.0 * (j == first) for j in range(k)]
 
 
 def test_gradcheck():
