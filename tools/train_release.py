@@ -97,17 +97,19 @@ def train(steps: int | None, recipe: Path) -> None:
         print(best)
 
 
-def publish(run: Path, card: Path, subset_sigma: float | None = None) -> None:
+def publish(run: Path, card: Path, **in_use: float | None) -> None:
     """Put the best weights of the run among those that ship, and write down where they come from.
 
     Args:
         run: folder of the run.
         card: where to write the model card.
-        subset_sigma: of the network in use, where another value than in training was chosen on validation shapes.
+        in_use: `subset_sigma` and `polish_subsets` of the network in use, where other values than in training were
+            chosen on validation shapes.
     """
     tensors, header = load_checkpoint(run / "best.safetensors")
-    if subset_sigma is not None:
-        header["network"]["subset_sigma"] = header["provenance"]["subset_sigma_in_use"] = subset_sigma
+    for name, value in in_use.items():
+        if value is not None:
+            header["network"][name] = header["provenance"][f"{name}_in_use"] = value
     save_checkpoint(WEIGHTS.with_suffix(".safetensors"), tensors, header)
     WEIGHTS.with_suffix(".json").write_text(json.dumps(header["provenance"], indent=2) + "\n")
     with (run / "validation.csv").open(newline="") as file:
@@ -128,7 +130,7 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
     facts = {
         "parameters": f"{provenance['parameters']:,}",
         "network": ", ".join(f"{key} {value}" for key, value in network.items() if key != "_target_"),
-        "subset_sigma in use": provenance.get("subset_sigma_in_use", network["subset_sigma"]),
+        **{f"{key} in use": provenance.get(f"{key}_in_use", network[key]) for key in ("subset_sigma", "polish_subsets")},
         "began with": provenance["start"] or "random weights",
         "data": f"{len(shapes)} shapes: {', '.join(shapes)}",
         "noise": f"sigma log-uniform in {patches['sigma']} of the unit sphere, {patches['faint']:.0%} fainter, "
@@ -178,7 +180,8 @@ def main() -> None:
     publishing = commands.add_parser("publish", help="ship the best weights")
     publishing.add_argument("--run", type=Path, default=RUN)
     publishing.add_argument("--card", type=Path, default=Path("docs/model_card.md"))
-    publishing.add_argument("--subset-sigma", type=float, help="in use, where another than in training is better")
+    for option in ("--subset-sigma", "--polish-subsets"):
+        publishing.add_argument(option, type=float, help="in use, where another than in training is better")
     options = parser.parse_args()
     try:
         match options.command:
@@ -187,7 +190,12 @@ def main() -> None:
             case "train":
                 train(options.steps, options.recipe)
             case "publish":
-                publish(options.run, options.card, options.subset_sigma)
+                publish(
+                    options.run,
+                    options.card,
+                    subset_sigma=options.subset_sigma,
+                    polish_subsets=options.polish_subsets,
+                )
     except PcdenoiseError as error:
         raise SystemExit(f"train_release: {error}") from None
 

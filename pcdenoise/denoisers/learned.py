@@ -106,16 +106,17 @@ class LearnedDenoiser:
         return max(module.neighbours for module in self.model.modules() if isinstance(module, EdgeConvFeatures))
 
     @property
-    def stages(self) -> int:
-        """Passes that the model was trained for."""
-        return len(self.model.stages) if isinstance(self.model, StagedDenoiser) else 1
+    def polished_once(self) -> int:
+        """Passes that are its stages, with no more than one that polishes."""
+        return min(len(self.model.stages), self.model.leading + 1) if isinstance(self.model, StagedDenoiser) else 1
 
     @property
     def passes(self) -> int:
-        """Passes that can do good: its stages, or, where the last one polishes, those that lead and two that polish."""
-        if isinstance(self.model, StagedDenoiser) and self.model.leading < self.stages:
-            return max(self.stages, self.model.leading + 2)
-        return self.stages
+        """Passes that can do good: all stages, and at least two that polish where the last one does."""
+        if not isinstance(self.model, StagedDenoiser):
+            return 1
+        stages, leading = len(self.model.stages), self.model.leading
+        return max(stages, leading + 2) if leading < stages else stages
 
     def __call__(
         self,
@@ -216,7 +217,8 @@ class LearnedDenoiser:
                 wanted = self._subsets(estimate_behind(float(sigma.median()), len(points)), len(points))
                 sigma, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
             else:
-                apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted)))
+                count = min(round(self.model.stage_subsets(p, wanted)), max(1, len(points) // FULL_SUBSET))
+                apart = subsets_apart(points, count)
                 move, handed_on = self._stage(stage, points + apart, share * sigma, received, running)
             if p < self.model.leading:
                 received = handed_on

@@ -202,7 +202,7 @@ def passes_for(level: float, denoiser: Mover, quality: str = "balanced") -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
     most = denoiser.passes
     if isinstance(denoiser, LearnedDenoiser) and level < POLISHED_TWICE:
-        most = denoiser.stages
+        most = denoiser.polished_once
     return 0 if level < CLEAN else min(most, QUALITIES[quality].passes or most)
 
 

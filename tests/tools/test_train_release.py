@@ -51,12 +51,13 @@ def test_a_bare_machine_trains_and_goes_on(trained):
 def test_publishing_ships_the_best_weights_with_their_card(trained, tool, tmp_path, monkeypatch):
     folder, _ = trained
     monkeypatch.setattr(tool, "WEIGHTS", tmp_path / "flagship")
-    tool.publish(folder / "run", tmp_path / "card.md", subset_sigma=1.5)
+    tool.publish(folder / "run", tmp_path / "card.md", subset_sigma=1.5, polish_subsets=None)
     ours, header = load_checkpoint(tmp_path / "flagship.safetensors")
     best, _ = load_checkpoint(folder / "run" / "best.safetensors")
     assert all(torch.equal(ours[name], value) for name, value in best.items())
     assert header["network"]["subset_sigma"] == 1.5
     assert header["provenance"]["recipe"]["network"]["subset_sigma"] != 1.5
+    assert header["network"]["polish_subsets"] == header["provenance"]["recipe"]["network"]["polish_subsets"]
     card = (tmp_path / "card.md").read_text()
     provenance = json.loads((tmp_path / "flagship.json").read_text())
     for wanted in (
