@@ -94,10 +94,21 @@ def test_rotations_are_seeded(noisy_sphere, denoiser):
     assert radial_error(a) < 0.3 * radial_error(noisy_sphere)
 
 
+def test_orientations_are_averaged_across_the_surface(noisy_sphere, denoiser):
+    """Along it points lie as evenly as after the first one."""
+    cloud = PointCloud(noisy_sphere)
+    one, mean = (denoise_with_report(cloud, denoiser, rotations=r)[0].points for r in (1, 4))
+    move, outwards = mean - one, one / np.linalg.norm(one, axis=1, keepdims=True)
+    across = (move * outwards).sum(axis=1, keepdims=True)
+    assert np.linalg.norm(move - across * outwards) < 0.2 * np.linalg.norm(move)
+    assert np.abs(across).max() > 1e-5
+    assert radial_error(mean) < radial_error(one)
+
+
 def test_quality_means_passes_and_rotations(noisy_sphere, denoiser):
     cloud = PointCloud(noisy_sphere)
     results = {quality: denoise_with_report(cloud, denoiser, quality=quality) for quality in QUALITIES}
-    for quality, options in (("fast", {"passes": 1}), ("balanced", {}), ("best", {"rotations": 3})):
+    for quality, options in (("fast", {"passes": 1}), ("balanced", {}), ("best", {"rotations": 5})):
         wanted, report = denoise_with_report(cloud, denoiser, **options)
         np.testing.assert_array_equal(results[quality][0].points, wanted.points)
         assert results[quality][1].passes == report.passes

@@ -15,14 +15,13 @@ from pcdenoise.denoisers.method import MethodMover
 from pcdenoise.denoisers.noise_level import CLEAN, noise_level
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
+from pcdenoise.geometry.normals import plane_normals
 from pcdenoise.geometry.rotations import random_rotation
-from pcdenoise.relaxation import relax_tangentially
 
 # No true position lies further off, in sigmas that the network was told of: a longer move comes from a neighbourhood
 # that it does not know, such as a few points far from all others.
 REACH = 6.0
-# Of the limit after one orientation: chosen on validation shapes.
-MEAN_RELAXATION = 0.5
+NORMAL_POINTS = 9  # of the planes across which several orientations are averaged
 # Weaker noise, in spacings, is polished once: there a second time makes it worse on validation shapes.
 POLISHED_TWICE = 0.8
 
@@ -40,7 +39,7 @@ class Quality:
     rotations: int = 1
 
 
-QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=3)}
+QUALITIES = {"fast": Quality(passes=1), "balanced": Quality(), "best": Quality(rotations=5)}
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def denoise_with_report(
         passes: `auto` (by quality and blind noise estimate; a clean cloud gets none) or a number from 0.
         strength: factor of the displacement, from 0 to 2.
         max_move: the largest displacement, in the cloud's unit.
-        rotations: average over so many random orientations of the cloud; 1 takes it as it lies, None goes by quality.
+        rotations: average over so many orientations of the cloud, as it lies and random ones; None goes by quality.
         seed: of the orientations and of what the sampler draws.
         progress: told the share of the work that is done.
         iterate: given the positions (n, 3) after each step of the sampler, in the cloud's unit, before strength and
@@ -216,15 +215,16 @@ def _average(
     progress: Callable[[float], None],
     step: Callable[[NDArray[np.float64]], None],
 ) -> NDArray[np.float64]:
-    """Denoised positions, averaged over orientations of the cloud.
+    """Denoised positions, averaged over orientations of the cloud across the surface.
 
-    The mean of several even patterns is less even than each of them, so it is spread once more.
+    The mean of several even patterns is less even than each of them, so along the surface the first one stands.
     """
+    first = denoiser(points, sigma, passes, partial(part, progress, 0, rotations), seed, step)
     if rotations == 1:
-        return denoiser(points, sigma, passes, progress, seed, step)
+        return first
     rng = np.random.default_rng(seed)
-    total = np.zeros_like(points)
-    for r in range(rotations):
+    total = first.copy()
+    for r in range(1, rotations):
         turn = random_rotation(rng)
 
         def turned_back(x: NDArray[np.float64], turn: NDArray[np.float64] = turn) -> None:
@@ -233,10 +233,10 @@ def _average(
         advance = partial(part, progress, r, rotations)
         total += denoiser(points @ turn, sigma, passes, advance, seed + r, turned_back) @ turn.T
     mean: NDArray[np.float64] = total / rotations
-    spread = relax_tangentially(mean, MEAN_RELAXATION * denoiser.relaxation * sigma)
-    if spread is not mean:
-        step(spread)
-    return spread
+    normals = plane_normals(mean, NORMAL_POINTS)
+    result: NDArray[np.float64] = first + ((mean - first) * normals).sum(axis=1, keepdims=True) * normals
+    step(result)
+    return result
 
 
 def distinct_points(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp] | slice]:
