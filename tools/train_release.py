@@ -31,6 +31,7 @@ RUNS = Path("runs")
 DATA, RECIPE, RUN = RUNS / "release.npz", RUNS / "release.json", RUNS / "release"
 WEIGHTS = Path("pcdenoise/weights/flagship")
 LARGEST = 40_000_000  # bytes
+IN_USE = "subset_sigma", "polish_subsets"  # of the network, where validation shapes may ask for others than training
 THIN = ("plates", "shells", "lathes", "rods", "machined", "profiles")
 
 
@@ -103,8 +104,7 @@ def publish(run: Path, card: Path, **in_use: float | None) -> None:
     Args:
         run: folder of the run.
         card: where to write the model card.
-        in_use: `subset_sigma` and `polish_subsets` of the network in use, where other values than in training were
-            chosen on validation shapes.
+        in_use: see `IN_USE`.
     """
     tensors, header = load_checkpoint(run / "best.safetensors")
     for name, value in in_use.items():
@@ -130,7 +130,7 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
     facts = {
         "parameters": f"{provenance['parameters']:,}",
         "network": ", ".join(f"{key} {value}" for key, value in network.items() if key != "_target_"),
-        **{f"{key} in use": provenance.get(f"{key}_in_use", network[key]) for key in ("subset_sigma", "polish_subsets")},
+        **{f"{key} in use": provenance.get(f"{key}_in_use", network[key]) for key in IN_USE},
         "began with": provenance["start"] or "random weights",
         "data": f"{len(shapes)} shapes: {', '.join(shapes)}",
         "noise": f"sigma log-uniform in {patches['sigma']} of the unit sphere, {patches['faint']:.0%} fainter, "
@@ -180,7 +180,8 @@ def main() -> None:
     publishing = commands.add_parser("publish", help="ship the best weights")
     publishing.add_argument("--run", type=Path, default=RUN)
     publishing.add_argument("--card", type=Path, default=Path("docs/model_card.md"))
-    for option in ("--subset-sigma", "--polish-subsets"):
+    for name in IN_USE:
+        option = f"--{name.replace('_', '-')}"
         publishing.add_argument(option, type=float, help="in use, where another than in training is better")
     options = parser.parse_args()
     try:
@@ -190,12 +191,7 @@ def main() -> None:
             case "train":
                 train(options.steps, options.recipe)
             case "publish":
-                publish(
-                    options.run,
-                    options.card,
-                    subset_sigma=options.subset_sigma,
-                    polish_subsets=options.polish_subsets,
-                )
+                publish(options.run, options.card, **{name: getattr(options, name) for name in IN_USE})
     except PcdenoiseError as error:
         raise SystemExit(f"train_release: {error}") from None
 
