@@ -13,7 +13,7 @@ from pcdenoise.datasets.surfaces import Surface, save
 
 TOOL = Path(__file__).parents[2] / "tools" / "train_release.py"
 SMALL = [
-    "holdout=1", "network.channels=16", "network.blocks=[1,1]", "network.neighbours=12", "network.hops=1",
+    "holdout=1", "network.channels=16", "network.blocks=[1,1,1]", "network.neighbours=12", "network.hops=1",
     "network.neighbourhoods=[4,12]",
     "patches.points=256", "patches.patches=2", "validation.resolution=2000", "validation.levels=[0.03]", "device=cpu",
     "trainer.max_steps=3", "validation.every=1", "log_every=1",
