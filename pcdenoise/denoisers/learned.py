@@ -220,7 +220,7 @@ class LearnedDenoiser:
                 count = min(round(self.model.stage_subsets(p, wanted)), max(1, len(points) // FULL_SUBSET))
                 apart = subsets_apart(points, count)
                 move, handed_on = self._stage(stage, points + apart, share * sigma, received, running)
-            if p < self.model.leading:
+            if p < min(self.model.leading, last):
                 received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
         return torch.from_numpy(points)
