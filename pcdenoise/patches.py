@@ -27,7 +27,7 @@ class NoisyPatches:
         surface: (m, 3) clean points of all patches and beyond their rims.
         normals: (m, 3) of `surface`.
         tree: of `surface`.
-        count: number of patches.
+        clouds: points of the cloud that each patch was cut out of.
     """
 
     noisy: Tensor
@@ -40,7 +40,12 @@ class NoisyPatches:
     surface: Tensor
     normals: Tensor
     tree: cKDTree
-    count: int
+    clouds: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of patches."""
+        return len(self.clouds)
 
     def nearest_clean(self, x: Tensor, k: int) -> Tensor:
         """Indices (q, k) int64 into `surface` of the clean points nearest to x (q, 3), nearest first."""

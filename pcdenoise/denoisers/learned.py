@@ -42,9 +42,6 @@ RAISED = 0.45  # spacings; of weaker noise no more is told
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
-# A cloud of few points has details and walls of few spacings, which sparse subsets lose: where they would have less
-# than so many points, half as many subsets. Chosen on validation shapes of 10,000 and 50,000 points.
-FULL_SUBSET, HALF = 6000, 0.5
 # An energy's gradient keeps all activations of a tile, and its rings twice.
 GRADIENT_TILE = 8
 HEAD_ROWS = 8192  # a head's activations, some hundred values a row and neighbour, stay near the cache
@@ -214,11 +211,10 @@ class LearnedDenoiser:
                 points = relax_tangentially(points, limit * sigma[:, 0].numpy())
             running = partial(part, progress, p, passes)
             if p == 0:
-                wanted = self._subsets(estimate_behind(float(sigma.median()), len(points)), len(points))
+                wanted = self.model.subsets(estimate_behind(float(sigma.median()), len(points)), len(points))
                 sigma, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
             else:
-                count = min(round(self.model.stage_subsets(p, wanted)), max(1, len(points) // FULL_SUBSET))
-                apart = subsets_apart(points, count)
+                apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
                 move, handed_on = self._stage(stage, points + apart, share * sigma, received, running)
             if p < min(self.model.leading, last):
                 received = handed_on
@@ -237,8 +233,9 @@ class LearnedDenoiser:
 
         In haste a sparse cloud is not told more: it would take half as long again.
         """
+        assert isinstance(self.model, StagedDenoiser)
         estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
-        mixture = _whole_numbers(self._subsets(estimate, len(points)))
+        mixture = _whole_numbers(self.model.subsets(estimate, len(points)))
         mixed = partial(self._mixed, stage, mixture=mixture)
         if not self.walls:
             return sigma, *mixed(points, sigma, progress=progress)
@@ -275,12 +272,6 @@ class LearnedDenoiser:
             )
             move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
         return move, handed_on
-
-    def _subsets(self, estimate: float, points: int) -> float:
-        """How many subsets the first stage looks at, not rounded."""
-        assert isinstance(self.model, StagedDenoiser)
-        wanted = self.model.subsets(estimate, points, self.model.SMALLEST_SUBSET)
-        return max(1.0, min(wanted, max(points / FULL_SUBSET, HALF * wanted)))
 
     def _stage(
         self,

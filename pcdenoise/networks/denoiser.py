@@ -86,7 +86,10 @@ class StagedDenoiser(ScoreNetwork):
     With `polish` the last stages see what those before have made, spread evenly along the surface, and are told that
     share of the noise. Spreading leaves the surface where it is curved, and evenness shows what noise is left. What
     strong noise leaves are waves longer than a neighbourhood: with `polish_subsets` the first stage that polishes looks
-    at `polish_subsets m` subsets, rounded.
+    at `polish_subsets m` subsets, rounded, of at least `FULL_SUBSET` points of the cloud.
+
+    A cloud of few points has details and walls of few spacings, which sparse subsets lose: where the first stage's
+    would have less than `FULL_SUBSET` points, it looks at half as many.
 
     Args:
         channels, neighbours, neighbourhoods, conditioning, hops: see `EdgeConvFeatures`.
@@ -106,6 +109,7 @@ class StagedDenoiser(ScoreNetwork):
         UsageError: a value outside its range.
     """
 
+    FULL_SUBSET, HALF = 6000, 0.5  # chosen on validation shapes of 10,000 and 50,000 points
     SMALLEST_SUBSET = 500  # of a patch in training
 
     def __init__(
@@ -158,11 +162,13 @@ class StagedDenoiser(ScoreNetwork):
         """See `ScoreNetwork`; no gradient runs from stage to stage."""
         x, received = patches.noisy, None
         wanted = [1.0] * patches.count if self.subset_sigma is None else self._wanted(patches)
+        most = len(x) // patches.count // self.SMALLEST_SUBSET
         for p, (stage, share, limit) in enumerate(zip(self.stages, self.shares, self.limits, strict=True)):
             assert isinstance(stage, DenoisingStage)
             if limit:
                 x = _spread(x, limit * patches.estimate)
-            counts = [round(self.stage_subsets(p, count)) for count in wanted]
+            asked = (self.stage_subsets(p, *its) for its in zip(wanted, patches.clouds, strict=True))
+            counts = [max(1, min(round(count), most)) for count in asked]
             field = StageField(stage, received, _shifts(x, counts) if max(counts) > 1 else None, share)
             yield x, field
             if not bool(torch.isfinite(field.move).all()):
@@ -172,34 +178,36 @@ class StagedDenoiser(ScoreNetwork):
                 received = field.handed_on
 
     def _wanted(self, patches: NoisyPatches) -> list[float]:
-        parts = zip(patches.noisy.chunk(patches.count), patches.rough_estimate.chunk(patches.count), strict=True)
+        parts = patches.noisy.chunk(patches.count), patches.rough_estimate.chunk(patches.count), patches.clouds
         return [
-            self.subsets(float(estimate[0]) / spacing(noisy.detach().cpu().numpy()), len(noisy), self.SMALLEST_SUBSET)
-            for noisy, estimate in parts
+            self.subsets(float(estimate[0]) / spacing(noisy.detach().cpu().numpy()), points)
+            for noisy, estimate, points in zip(*parts, strict=True)
         ]
 
-    def stage_subsets(self, stage: int, wanted: float) -> float:
+    def stage_subsets(self, stage: int, wanted: float, points: int) -> float:
         """How many subsets a stage looks at, not rounded.
 
         Args:
             stage: its number, from 0.
             wanted: subsets that the first stage looks at.
+            points: of the cloud.
         """
         if stage == 0:
             return wanted
-        return max(1.0, self.polish_subsets * wanted) if stage == self.leading else 1.0
+        most = points // self.FULL_SUBSET if stage == self.leading else 1
+        return max(1.0, min(self.polish_subsets * wanted, most))
 
-    def subsets(self, relative: float, points: int, smallest: int) -> float:
+    def subsets(self, relative: float, points: int) -> float:
         """How many interleaved subsets the first stage looks at, not rounded.
 
         Args:
             relative: the noise, in spacings of the cloud.
             points: of the cloud.
-            smallest: points that a subset has at least.
         """
         if self.subset_sigma is None:
             return 1.0
-        return max(1.0, min((relative / self.subset_sigma) ** 2, points // smallest))
+        wanted = min((relative / self.subset_sigma) ** 2, points // self.SMALLEST_SUBSET)
+        return max(1.0, min(wanted, max(points / self.FULL_SUBSET, self.HALF * wanted)))
 
 
 def _shifts(x: Tensor, counts: list[int]) -> Tensor:

@@ -109,7 +109,7 @@ class PatchSampler:
             surface=torch.from_numpy(surface),
             normals=normals,
             tree=cKDTree(surface),
-            count=len(parts),
+            clouds=tuple(part["points"] for part in parts),
         )
 
     def describe(self, clouds: Sequence["CleanCloud"], step: int, number: int) -> str:
@@ -126,7 +126,7 @@ class PatchSampler:
         sigma = cloud.sigma or self._sigma(cloud, rng)
         return cloud, sigma, int(rng.integers(cloud.count))
 
-    def _patch(self, clouds: Sequence["CleanCloud"], points: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def _patch(self, clouds: Sequence["CleanCloud"], points: int, rng: np.random.Generator) -> dict[str, Any]:
         cloud, sigma, row = self._choose(clouds, rng)
         noise: Displacement = Gaussian(sigma)
         # no draw where there is none to be had
@@ -145,6 +145,7 @@ class PatchSampler:
             "estimate": np.full((points, 1), estimate),
             "rough_estimate": np.full((points, 1), rough),
             "spacing": np.full((points, 1), cloud.spacing),
+            "points": cloud.count,
             "core": np.arange(points) < (1.0 if points == cloud.count else self.core) * points,
         }
 

@@ -140,7 +140,7 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
 
 def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     """Strong noise: the engine parts the cloud as training parts a patch, and mixes what lies between whole numbers."""
-    monkeypatch.setattr(learned, "FULL_SUBSET", 500)
+    monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 500)
     monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
     network = copy.deepcopy(networks["staged"])
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
@@ -161,7 +161,7 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
 
     np.testing.assert_allclose(found(2.25), 0.75 * found(2) + 0.25 * found(3), atol=1e-6)
     full = found(2)
-    monkeypatch.setattr(learned, "FULL_SUBSET", 1001)
+    monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 1001)
     np.testing.assert_allclose(found(4), full, atol=1e-6)
 
 
@@ -236,7 +236,7 @@ def test_polishing_in_tiles_is_that_in_training(model, cloud):
 
 
 def test_polishing_in_subsets_is_that_in_training(cloud, monkeypatch):
-    monkeypatch.setattr(learned, "FULL_SUBSET", 500)
+    monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 500)
     monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     torch.manual_seed(0)

@@ -25,7 +25,7 @@ def patches_of(clean, noisy, sigma, *, estimate=None, spacing=1.0, count=1, norm
         surface=surface,
         normals=torch.zeros(len(clean), 3) if normals is None else normals,
         tree=cKDTree(surface.numpy()),
-        count=count,
+        clouds=(len(clean) // count,) * count,
     )
 
 

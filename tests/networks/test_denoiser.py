@@ -78,6 +78,7 @@ def test_no_gradient_runs_from_stage_to_stage():
 def test_strong_noise_is_looked_at_in_interleaved_subsets():
     """The first stage moves each subset as it would move a cloud that is nothing but this subset; the next sees all."""
     model, points = small_model(), np.random.default_rng(0).standard_normal((1500, 3)) * [6.0, 6.0, 1.0]
+    model.FULL_SUBSET = 500
     model.subset_sigma, told = 0.5, 0.5 * spacing(points) * 3**0.5
     # by the rough estimate
     patches = replace(patches_of(points, told), estimate=torch.full((1500, 1), 0.9 * told))
@@ -96,12 +97,13 @@ def test_strong_noise_is_looked_at_in_interleaved_subsets():
 
 def test_how_many_subsets():
     model = small_model()
-    assert model.subsets(100.0, 10_000, 500) == 1
+    assert model.subsets(100.0, 100_000) == 1
     model.subset_sigma = 0.8
-    found = [model.subsets(0.8 * m**0.5, 10_000, 500) for m in (0.1, 1, 2.3, 5)]
-    assert found == pytest.approx([1, 1, 2.3, 5])
-    assert model.subsets(100.0, 10_000, 500) == 20
-    assert model.subsets(100.0, 80, 500) == 1
+    found = [model.subsets(0.8 * m**0.5, 36_000) for m in (0.1, 1, 2.3, 6, 8, 14)]
+    # half as many where they would have less than 6,000 points
+    assert found == pytest.approx([1, 1, 2.3, 6, 6, 7])
+    assert model.subsets(100.0, 36_000) == 36  # of at least 500 points before they are halved
+    assert model.subsets(100.0, 80) == 1
     with pytest.raises(UsageError, match="subset_sigma is 0"):
         StagedDenoiser(**SHAPE, blocks=(1,), subset_sigma=0)
 
@@ -138,7 +140,7 @@ def test_two_stages_polish_the_first_of_them_in_subsets():
     """Each after the points were spread, the second time less; both know what the stage that led handed on."""
     points = np.random.default_rng(0).standard_normal((1500, 3)) * [6.0, 6.0, 1.0]
     sigma = 0.5 * spacing(points) * 4**0.5
-    patches = patches_of(points, sigma)
+    patches = patches_of(points, sigma, cloud=48_000)
     torch.manual_seed(0)
     model = StagedDenoiser(
         **SHAPE, blocks=(1, 1, 1), subset_sigma=0.5, polish=0.25, polishes=2, polish_subsets=2.0
@@ -147,8 +149,10 @@ def test_two_stages_polish_the_first_of_them_in_subsets():
     for stage in model.stages:
         nn.init.normal_(stage.head.weight, std=0.03)
     assert (model.leading, model.shares, model.limits) == (1, (1.0, 0.25, 0.25), (0.0, 1.0, 0.25))
-    assert [model.stage_subsets(p, 4.0) for p in range(3)] == [4.0, 8.0, 1.0]
-    assert model.stage_subsets(1, 0.3) == 1.0
+    assert [model.stage_subsets(p, 4.0, 48_000) for p in range(3)] == [4.0, 8.0, 1.0]
+    # subsets of at least 6,000 points of the cloud, and not of the patch
+    assert [model.stage_subsets(1, 4.0, points) for points in (47_999, 12_000, 1500)] == [7.0, 2.0, 1.0]
+    assert model.stage_subsets(1, 0.3, 48_000) == 1.0
     with torch.no_grad():
         (_, _, first), (x, score, polished), (last, answer, _) = asked(model, patches)
         move, subsets = sigma**2 * score, interleaved_subsets(x.numpy(), 8)

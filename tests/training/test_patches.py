@@ -80,6 +80,7 @@ def test_patches_are_as_large_as_the_smallest_cloud_allows(cloud):
     assert len(batch.noisy) == 6 * 150
     spacings = batch.spacing.view(6, 150)[:, 0].tolist()
     assert len(set(spacings)) == 2  # both clouds are among them
+    assert batch.clouds == tuple(150 if spacing == max(spacings) else 6000 for spacing in spacings)
     # a whole cloud has no rim
     assert len(batch.core) == sum(150 if spacing == max(spacings) else 90 for spacing in spacings)
 
