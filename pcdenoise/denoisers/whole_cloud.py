@@ -23,7 +23,7 @@ from pcdenoise.geometry.rotations import random_rotation
 REACH = 6.0
 NORMAL_POINTS = 9  # of the planes across which several orientations are averaged
 # Weaker noise, in spacings, is polished once: there a second time makes it worse on validation shapes.
-POLISHED_TWICE = 0.8
+POLISHED_TWICE = 0.5
 
 
 @dataclass(frozen=True)
