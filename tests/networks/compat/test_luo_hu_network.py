@@ -23,7 +23,7 @@ def cloud():
 
 
 def field_of(network, points, count=1):
-    ((x, field),) = network.fields(replace(patches_of(points, 0.1), count=count))
+    ((x, field),) = network.fields(replace(patches_of(points, 0.1), clouds=(len(points) // count,) * count))
     assert torch.equal(x, torch.as_tensor(points))
     return field
 
