@@ -212,7 +212,7 @@ class LearnedDenoiser:
             running = partial(part, progress, p, passes)
             if p == 0:
                 wanted = self.model.subsets(estimate_behind(float(sigma.median()), len(points)), len(points))
-                sigma, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
+                sigma, move, handed_on = self._first(stage, points, sigma, _whole_numbers(wanted), passes == 1, running)
             else:
                 apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
                 move, handed_on = self._stage(stage, points + apart, share * sigma, received, running)
@@ -226,6 +226,7 @@ class LearnedDenoiser:
         stage: DenoisingStage,
         points: NDArray[np.float64],
         sigma: Tensor,
+        mixture: dict[int, float],
         hasty: bool,
         progress: Callable[[float], None],
     ) -> tuple[Tensor, NDArray[np.float32], Tensor]:
@@ -233,9 +234,7 @@ class LearnedDenoiser:
 
         In haste a sparse cloud is not told more: it would take half as long again.
         """
-        assert isinstance(self.model, StagedDenoiser)
         estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
-        mixture = _whole_numbers(self.model.subsets(estimate, len(points)))
         mixed = partial(self._mixed, stage, mixture=mixture)
         if not self.walls:
             return sigma, *mixed(points, sigma, progress=progress)

@@ -110,7 +110,7 @@ class StagedDenoiser(ScoreNetwork):
     """
 
     FULL_SUBSET, HALF = 6000, 0.5  # chosen on validation shapes of 10,000 and 50,000 points
-    SMALLEST_SUBSET = 500  # of a patch in training
+    SMALLEST_SUBSET = 500  # points, of a patch in training, too
 
     def __init__(
         self,
