@@ -25,7 +25,7 @@ demo: $(READY) ## clean a small noisy cloud and draw it before and after
 	@echo "The cleaned cloud is demo/$(notdir $(DEMO_CLOUD)), the picture demo/before_after.png"
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: style types imports ## style, types, import directions
 

@@ -17,11 +17,11 @@ from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
 from pcdenoise.geometry.noise import scattered
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph, build_graph_at
-from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
 from pcdenoise.networks.energy import EnergyNetwork
 from pcdenoise.networks.features import EdgeConvFeatures
+from pcdenoise.networks.graphs import with_moments
 from pcdenoise.networks.score_network import ScoreNetwork
 from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
@@ -215,7 +215,9 @@ class LearnedDenoiser:
                 sigma, move, handed_on = self._first(stage, points, sigma, _whole_numbers(wanted), passes == 1, running)
             else:
                 apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
-                move, handed_on = self._stage(stage, points + apart, share * sigma, received, running)
+                move, handed_on = self._stage(
+                    stage, points + apart, share * sigma, running, received, x.numpy() + apart
+                )
             if p < min(self.model.leading, last):
                 received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
@@ -267,7 +269,7 @@ class LearnedDenoiser:
         move, handed_on = np.zeros((len(points), 3), np.float32), torch.zeros(())
         for done, (subsets, weight) in enumerate(mixture.items()):
             its, its_features = self._stage(
-                stage, points + subsets_apart(points, subsets), sigma, None, partial(part, progress, done, len(mixture))
+                stage, points + subsets_apart(points, subsets), sigma, partial(part, progress, done, len(mixture))
             )
             move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
         return move, handed_on
@@ -277,10 +279,11 @@ class LearnedDenoiser:
         stage: DenoisingStage,
         points: NDArray[np.float64],
         sigma: Tensor,
-        received: Tensor | None,
         progress: Callable[[float], None],
+        received: Tensor | None = None,
+        noisy: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float32], Tensor]:
-        """Displacement (n, 3) and features handed on."""
+        """Displacement (n, 3) and features handed on; all but the first stage are given those and noisy positions."""
         move = np.empty((len(points), 3), np.float32)
         handed_on = np.empty((len(points), stage.hand_on.out_features), np.float32)
 
@@ -288,7 +291,8 @@ class LearnedDenoiser:
             seen = torch.from_numpy(tile.members[: len(tile.idx)])
             given = None if received is None else received[seen].to(self.device)
             with torch.inference_mode():
-                answers = stage(self._graph(stage.features, points, tile), self._told(sigma, seen), given)
+                graph = self._graph(stage.features, tile, points, noisy)
+                answers = stage(graph, self._told(sigma, seen), given)
                 return tuple(answer.cpu().numpy() for answer in answers)
 
         self._tiling(stage.features, points).run(evaluate, (move, handed_on), progress)
@@ -327,7 +331,7 @@ class LearnedDenoiser:
         spacing = np.empty((len(points), 1), np.float32)
 
         def evaluate(tile: Tile | DeviceTile) -> tuple[NDArray[Any], ...]:
-            graph = self._graph(model.features, points, tile)
+            graph = self._graph(model.features, tile, points)
             told = self._told(sigma, torch.from_numpy(tile.members[: len(tile.idx)]))
             with torch.inference_mode():
                 answer = model.features(graph, told / graph.spacing).cpu().numpy()
@@ -364,13 +368,20 @@ class LearnedDenoiser:
         return DeviceTiling(there, features.neighbours, features.layers, self.tile, features.neighbourhoods)
 
     def _graph(
-        self, features: EdgeConvFeatures, points: NDArray[np.float64], tile: Tile | DeviceTile
+        self,
+        features: EdgeConvFeatures,
+        tile: Tile | DeviceTile,
+        points: NDArray[np.float64],
+        noisy: NDArray[np.float64] | None = None,
     ) -> NeighbourGraph:
-        if isinstance(tile, DeviceTile):
-            return with_wider_moments(tile.graph, features.hops)
         members = points[tile.members]
-        graph = build_graph(members, tile.idx, tile.spacing, features.neighbourhoods, tile.sizes)
-        return with_wider_moments(graph, features.hops).to(self.device)
+        if isinstance(tile, DeviceTile):
+            graph, there = tile.graph, self.device
+        else:
+            graph = build_graph(members, tile.idx, tile.spacing, features.neighbourhoods, tile.sizes)
+            there = torch.device("cpu")
+        before = torch.from_numpy(noisy[tile.members]).to(there) if features.noisy and noisy is not None else None
+        return with_moments(graph, torch.from_numpy(members).to(there), before, features).to(self.device)
 
     def _told(self, sigma: Tensor, rows: Tensor) -> Tensor:
         return sigma[rows].float().to(self.device)

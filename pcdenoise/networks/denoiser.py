@@ -88,6 +88,9 @@ class StagedDenoiser(ScoreNetwork):
     strong noise leaves are waves longer than a neighbourhood: with `polish_subsets` the first stage that polishes looks
     at `polish_subsets m` subsets, rounded, of at least `FULL_SUBSET` points of the cloud.
 
+    With `noisy_moments` all stages but the first also see where the points around were before any of them moved: what
+    has been moved tells which belong together, and the noisy positions where those are to be.
+
     A cloud of few points has details and walls of few spacings, which sparse subsets lose: where the first stage's
     would have less than `FULL_SUBSET` points, it looks at half as many.
 
@@ -99,6 +102,7 @@ class StagedDenoiser(ScoreNetwork):
         polish: see above; None for last stages like the others.
         polishes: how many stages polish, one after another.
         polish_subsets: see above; 0 for the whole cloud.
+        noisy_moments: see above.
 
     Attributes:
         leading: stages that do not polish; what the last of them hands on, all polishing ones are given.
@@ -125,6 +129,7 @@ class StagedDenoiser(ScoreNetwork):
         polish: float | None = None,
         polishes: int = 1,
         polish_subsets: float = 0.0,
+        noisy_moments: bool = False,
     ) -> None:
         if polish is not None and not (0 < polish < 1 and 0 < polishes < len(blocks)):
             raise UsageError(
@@ -151,6 +156,7 @@ class StagedDenoiser(ScoreNetwork):
                     conditioning,
                     received=handed_on if p else 0,
                     hops=hops,
+                    noisy=noisy_moments and p > 0,
                 ),
                 handed_on,
             )
@@ -169,7 +175,8 @@ class StagedDenoiser(ScoreNetwork):
                 x = _spread(x, limit * patches.estimate)
             asked = (self.stage_subsets(p, *its) for its in zip(wanted, patches.clouds, strict=True))
             counts = [max(1, min(round(count), most)) for count in asked]
-            field = StageField(stage, received, _shifts(x, counts) if max(counts) > 1 else None, share)
+            shifts = _shifts(x, counts) if max(counts) > 1 else 0.0
+            field = StageField(stage, patches.noisy, received, shifts, share)
             yield x, field
             if not bool(torch.isfinite(field.move).all()):
                 return  # no neighbours can be found for the next stage
@@ -226,8 +233,9 @@ class StageField:
 
     Args:
         stage: the network.
+        noisy: (n, 3) where the points were before the first stage.
         received: features from the stage before.
-        shifts: (n, 3) part subsets of the points that are to be looked at each on its own.
+        shifts: (n, 3) part subsets of the points that are to be looked at each on its own; 0 for none.
         share: of the noise that the stage is told.
 
     Attributes:
@@ -240,13 +248,15 @@ class StageField:
     def __init__(
         self,
         stage: DenoisingStage,
+        noisy: Tensor,
         received: Tensor | None = None,
-        shifts: Tensor | None = None,
+        shifts: Tensor | float = 0.0,
         share: float = 1.0,
     ) -> None:
-        self._stage, self._received, self._shifts, self._share = stage, received, shifts, share
+        self._stage, self._noisy, self._received = stage, noisy, received
+        self._shifts, self._share = shifts, share
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        graph = graph_at(x if self._shifts is None else x + self._shifts, self._stage.features)
+        graph = graph_at(x + self._shifts, self._stage.features, self._noisy + self._shifts)
         self.move, self.handed_on = self._stage(graph, self._share * sigma, self._received)
         return self.move / sigma**2

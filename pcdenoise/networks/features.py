@@ -27,6 +27,7 @@ class EdgeConvFeatures(nn.Module):
         neighbours: k of the graph.
         neighbourhoods: neighbour counts whose moments are the input.
         hops: so many wider neighbourhoods besides, see `with_wider_moments`.
+        noisy: whether the moments of the noisy positions are input, too, see `with_noisy_moments`.
         conditioning: how the noise level, embedded by `sigma_embedding`, comes in: `none` leaves it out, `input` adds
             it to the input of the first block, `film` scales and shifts the features in every block (Perez et al.,
             "FiLM", 2018).
@@ -51,12 +52,13 @@ class EdgeConvFeatures(nn.Module):
         received: int = 0,
         embedding: int = 16,
         hops: int = 0,
+        noisy: bool = False,
     ) -> None:
         if conditioning not in CONDITIONING:
             raise UsageError(f"network.conditioning is {conditioning!r}; give one of {', '.join(CONDITIONING)}")
         super().__init__()
         self.neighbours, self.neighbourhoods, self.embedding = neighbours, tuple(neighbourhoods), embedding
-        self.channels, self.conditioning, self.hops = channels, conditioning, hops
+        self.channels, self.conditioning, self.hops, self.noisy = channels, conditioning, hops, noisy
         self.moments = nn.Linear(MOMENTS * self.scales, channels)
         self.noise = nn.Linear(embedding, channels) if conditioning == "input" else None
         self.edge = nn.Parameter(torch.randn(EDGE_FEATURES, channels))
@@ -74,7 +76,8 @@ class EdgeConvFeatures(nn.Module):
     @property
     def scales(self) -> int:
         """Neighbourhoods whose moments it sees."""
-        return len(self.neighbourhoods) + self.hops
+        count = len(self.neighbourhoods) + self.hops
+        return 2 * count + 1 if self.noisy else count
 
     def forward(self, graph: NeighbourGraph, relative: Tensor, received: Tensor | None = None) -> Tensor:
         """Features (m, C) of the first `graph.sizes[-1]` rows.

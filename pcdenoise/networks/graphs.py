@@ -14,11 +14,12 @@ from pcdenoise.kernels.neighbourhood import (
     build_graph_at,
     local_spacing,
 )
+from pcdenoise.kernels.noisy_moments import with_noisy_moments
 from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.features import EdgeConvFeatures
 
 
-def graph_at(x: Tensor, features: EdgeConvFeatures) -> NeighbourGraph:
+def graph_at(x: Tensor, features: EdgeConvFeatures, noisy: Tensor | None = None) -> NeighbourGraph:
     """k-NN graph of a whole cloud for a feature extractor, differentiable in x where x asks for gradients.
 
     Which points are neighbours, and the local spacing, count as constants. On CUDA all of it is computed there.
@@ -26,9 +27,24 @@ def graph_at(x: Tensor, features: EdgeConvFeatures) -> NeighbourGraph:
     Args:
         x: (n, 3), n above the extractor's neighbours.
         features: says how many neighbours, which moments and how many layers.
+        noisy: (n, 3) where the points were, for features that see it.
     """
-    sizes = (len(x),) * features.layers
-    return with_wider_moments(_graph(x, features, sizes), features.hops)
+    graph = _graph(x, features, (len(x),) * features.layers)
+    return with_moments(graph, x, noisy, features)
+
+
+def with_moments(graph: NeighbourGraph, x: Tensor, noisy: Tensor | None, features: EdgeConvFeatures) -> NeighbourGraph:
+    """The graph of the points x with all moments that a feature extractor sees.
+
+    Args:
+        graph: with those of its own neighbourhoods.
+        x, noisy: (m, 3), m the rows that it gathers from; `noisy` for features that see it.
+        features: see `graph_at`.
+    """
+    if not features.noisy:
+        return with_wider_moments(graph, features.hops)
+    assert noisy is not None
+    return with_noisy_moments(graph, x, noisy, features.neighbourhoods, features.hops)
 
 
 def _graph(x: Tensor, features: EdgeConvFeatures, sizes: tuple[int, ...]) -> NeighbourGraph:

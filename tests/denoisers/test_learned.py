@@ -235,13 +235,14 @@ def test_polishing_in_tiles_is_that_in_training(model, cloud):
     np.testing.assert_array_equal(leading, LearnedDenoiser(model)(cloud, unit, 1))
 
 
-def test_polishing_in_subsets_is_that_in_training(cloud, monkeypatch):
+@pytest.mark.parametrize("wider", [{}, {"hops": 1, "noisy_moments": True}])
+def test_polishing_in_subsets_is_that_in_training(cloud, wider, monkeypatch):
     monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 500)
     monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     torch.manual_seed(0)
     polishing = StagedDenoiser(
-        **SHAPE, blocks=(1, 1, 1), polish=0.25, polishes=2, subset_sigma=told / 2**0.5, polish_subsets=1.5
+        **SHAPE, **wider, blocks=(1, 1, 1), polish=0.25, polishes=2, subset_sigma=told / 2**0.5, polish_subsets=1.5
     ).eval()
     for stage in polishing.stages:
         torch.nn.init.normal_(stage.head.weight, std=0.03)

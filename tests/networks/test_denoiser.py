@@ -170,6 +170,26 @@ def test_two_stages_polish_the_first_of_them_in_subsets():
         StagedDenoiser(**SHAPE, blocks=(2,), polish_subsets=-1)
 
 
+def test_later_stages_see_where_the_points_were():
+    points = np.random.default_rng(0).standard_normal((300, 3)) * [6.0, 6.0, 0.1]
+    patches = patches_of(points, 0.5)
+    torch.manual_seed(0)
+    model = StagedDenoiser(**SHAPE, blocks=(1, 1), noisy_moments=True).eval()
+    for stage in model.stages:
+        nn.init.normal_(stage.head.weight, std=0.03)
+    plain = StagedDenoiser(**SHAPE, blocks=(1, 1)).eval()
+    seen = plain.stages[1].features.scales
+    assert [stage.features.scales for stage in model.stages] == [seen, 2 * seen + 1]
+    plain.stages[0].load_state_dict(model.stages[0].state_dict())
+    with torch.no_grad():
+        (_, _, first), (x, score, _) = asked(model, patches)
+        torch.testing.assert_close(asked(plain, patches)[0][1], asked(model, patches)[0][1], rtol=0, atol=0)
+        for noisy, same in ((patches.noisy, True), (x, False)):
+            graph = graph_at(x, model.stages[1].features, noisy)
+            move, _ = model.stages[1](graph, patches.estimate, first.handed_on)
+            assert torch.allclose(patches.estimate**2 * score, move, rtol=1e-4, atol=1e-5) == same
+
+
 def test_the_score_has_a_derivative():
     """Against central differences in float64; which points are neighbours, and the spacing, count as constants."""
     model, x = small_model(), torch.from_numpy(np.random.default_rng(0).random((60, 3)))
