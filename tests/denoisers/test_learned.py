@@ -58,11 +58,12 @@ def cloud():
 
 @pytest.fixture
 def by_moves(monkeypatch):
-    """Sets what is told by how far points move, of sparse clouds and of dense ones."""
+    """Sets what is told by how far points move, of sparse clouds and of dense ones, whatever the tails."""
 
     def by_moves(sparse, dense):
         monkeypatch.setattr(learned, "AGAIN_SPARSE", np.array(sparse))
         monkeypatch.setattr(learned, "AGAIN_DENSE", np.array(dense))
+        monkeypatch.setattr(learned, "BOUNDED", 0.0)
 
     return by_moves
 
@@ -185,6 +186,24 @@ def test_by_how_far_points_move_less_is_told_or_more(model, cloud, by_moves, mon
         np.testing.assert_allclose(moved(0.5, walls=True), free, atol=1e-4)
         monkeypatch.undo()
     assert np.abs(free - moved(0.55)).max() > 0.01
+
+
+def test_noise_without_tails_is_not_taken_for_thin_walls():
+    rng = np.random.default_rng(0)
+    gaussian = np.abs(rng.standard_normal(20_000))  # along the normal, root mean square 1
+    ball = np.abs(2 * rng.beta(2, 2, 20_000) - 1) * 5**0.5
+    assert np.sqrt((ball**2).mean()) == pytest.approx(1, abs=0.01)
+    for moves, rms, n, factor in (
+        (gaussian, 0.8, 50_000, 0.8),
+        (ball, 0.8, 50_000, 1.2),
+        (ball, 0.96, 50_000, 1.05),
+        (gaussian, 0.8, 10_000, 0.85),
+        (ball, 0.8, 10_000, 0.85),
+    ):
+        assert learned.told_again(rms * moves / np.sqrt((moves**2).mean()), n) == pytest.approx(factor)
+    in_between = learned.told_again(0.8 * ball, 22_000)
+    assert 1 < in_between < 1.2
+    assert learned.told_again(np.append(gaussian, np.nan), 50_000) == 1.0
 
 
 def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_moves, monkeypatch):
