@@ -40,7 +40,7 @@ AGAIN_SPARSE = np.array([[0.84, 0.88, 0.91, 0.95, 1.0], [0.85, 1.0, 1.0, 1.0, 1.
 AGAIN_DENSE = np.array([[0.94, 0.965, 0.99, 1.02, 1.05], [0.8, 1.0, 1.07, 1.07, 1.07]])
 RAISED = 0.45  # spacings; of weaker noise no more is told
 # Noise without tails, such as that in a ball, moves the points of dense clouds by less than is estimated, too, and its
-# estimate falls short. Walls make the tails longer, so where the mean fourth power of the moves is below so many squares
+# estimate falls short. Walls make the tails longer: where the mean fourth power of the moves is below so many squares
 # of the mean square, what is told is never less, and more by this table.
 BOUNDED, AGAIN_BOUNDED = 2.78, np.array([[0.86, 0.92], [1.2, 1.05]])
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
