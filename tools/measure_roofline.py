@@ -23,7 +23,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -363,12 +363,12 @@ def measure_cloud(
     first = network.stages[0]
     assert isinstance(first, DenoisingStage)
     measured = {"around the network": measure(cloud_layers(points, first.features), ceilings, seconds)}
-    searched = graph_at(torch.from_numpy(points).to(device), first.features)
+    cloud = torch.from_numpy(points).to(device)
     sigma = torch.ones(n, 1, device=device)
     received: Tensor | None = None
     for p, stage in enumerate(network.stages, 1):
         assert isinstance(stage, DenoisingStage)
-        graph = replace(searched, sizes=(n,) * (len(stage.features.blocks) + 1))
+        graph = graph_at(cloud, stage.features, cloud)
         layers = stage_layers(stage, graph, sigma / graph.spacing, received)
         total = Layer(
             "stage at once",

@@ -8,6 +8,7 @@ from clouds import patches_of
 from torch import nn
 
 from pcdenoise.denoisers import learned
+from pcdenoise.denoisers.device_tiling import DeviceTiling
 from pcdenoise.denoisers.learned import LearnedDenoiser
 from pcdenoise.denoisers.tiling import Tiling
 from pcdenoise.geometry.frame import Frame
@@ -275,6 +276,22 @@ def test_polishing_in_subsets_is_that_in_training(cloud, wider, monkeypatch):
         assert denoiser.passes == 3
         found = denoiser(points, np.full(2000, told), 3)
         assert np.linalg.norm(found - wanted) < 1e-3 * np.linalg.norm(wanted - points)
+
+
+def test_tiles_of_a_device_give_the_same(cloud, monkeypatch):
+    """On CPU tensors, which nothing but the device tells from those of a GPU."""
+    torch.manual_seed(0)
+    model = StagedDenoiser(**SHAPE, blocks=(1, 1), hops=1, noisy_moments=True).eval()
+    for stage in model.stages:
+        nn.init.normal_(stage.head.weight, std=0.1)
+    wanted = run(model, cloud)
+
+    def tiling(self, features, points):
+        there = torch.from_numpy(points)
+        return DeviceTiling(there, features.neighbours, features.layers, self.tile, features.neighbourhoods)
+
+    monkeypatch.setattr(LearnedDenoiser, "_tiling", tiling)
+    np.testing.assert_allclose(run(model, cloud, tile=1500), wanted, atol=1e-4)
 
 
 def test_neighbouring_fields_are_averaged(networks, cloud):
