@@ -45,6 +45,7 @@ RAISED = 0.45  # spacings; of weaker noise no more is told
 BOUNDED, AGAIN_BOUNDED = 2.78, np.array([[0.86, 0.92], [1.2, 1.05]])
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
+SPREAD_WHOLLY = 0.75  # spacings; after weaker noise the last spreading is shorter, see below
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # An energy's gradient keeps all activations of a tile, and its rings twice.
 GRADIENT_TILE = 8
@@ -183,7 +184,9 @@ class LearnedDenoiser:
         # A point whose answer is not a number keeps its place.
         moved = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
         share = self.model.shares[:passes][-1] if isinstance(self.model, StagedDenoiser) else 1.0
-        spread = relax_tangentially(moved, self.relaxation * share * sigma)
+        # The weaker the noise, the better a network that polishes knows where along the surface a point belongs.
+        weak = np.minimum(1.0, sigma / SPREAD_WHOLLY) if share < 1 else 1.0
+        spread = relax_tangentially(moved, self.relaxation * share * weak * sigma)
         if spread is not moved:
             iterate(spread)
         progress(1.0)
