@@ -41,7 +41,7 @@ AGAIN_DENSE = np.array([[0.94, 0.965, 0.99, 1.02, 1.05], [0.8, 1.0, 1.07, 1.07, 
 RAISED = 0.45  # spacings; of weaker noise no more is told
 # Noise without tails, such as that in a ball, moves the points of dense clouds by less than is estimated, too, and its
 # estimate falls short. Walls make the tails longer: where the mean fourth power of the moves is below so many squares
-# of the mean square, what is told is never less, and more by this table.
+# of the mean square, what is told is never less, and more by this table, and the subsets go by as much more.
 BOUNDED, AGAIN_BOUNDED = 2.78, np.array([[0.86, 0.92], [1.2, 1.05]])
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
@@ -75,8 +75,10 @@ def estimate_behind(told: float, n: int) -> float:
     return told / _share(n)
 
 
-def told_again(moves: NDArray[np.float64], n: int) -> float:
-    """Factor of what a network was told first, by how far its first stage moved the points: see `AGAIN_SPARSE`.
+def told_again(moves: NDArray[np.float64], n: int) -> tuple[float, float]:
+    """Factors of what a network was told first, and of the estimate, by how far its first stage moved the points.
+
+    See `AGAIN_SPARSE` and `BOUNDED`.
 
     Args:
         moves: (m,) lengths over the estimate.
@@ -85,12 +87,13 @@ def told_again(moves: NDArray[np.float64], n: int) -> float:
     squared = moves**2
     moved = float(np.sqrt(squared.mean()))
     if not np.isfinite(moved):
-        return 1.0
+        return 1.0, 1.0
     density = _density(n)
     factor = float(np.interp(moved, *(AGAIN_SPARSE + density * (AGAIN_DENSE - AGAIN_SPARSE))))
     if n > SPARSE and (squared**2).mean() < BOUNDED * moved**4:
         factor = max(factor, 1 + density * (float(np.interp(moved, *AGAIN_BOUNDED)) - 1))
-    return factor
+        return factor, factor
+    return factor, 1.0
 
 
 @dataclass(frozen=True)
@@ -236,8 +239,7 @@ class LearnedDenoiser:
                 points = relax_tangentially(points, limit * sigma[:, 0].numpy())
             running = partial(part, progress, p, passes)
             if p == 0:
-                wanted = self.model.subsets(estimate_behind(float(sigma.median()), len(points)), len(points))
-                sigma, move, handed_on = self._first(stage, points, sigma, _whole_numbers(wanted), passes == 1, running)
+                sigma, wanted, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
             else:
                 apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
                 move, handed_on = self._stage(
@@ -253,32 +255,35 @@ class LearnedDenoiser:
         stage: DenoisingStage,
         points: NDArray[np.float64],
         sigma: Tensor,
-        mixture: dict[int, float],
         hasty: bool,
         progress: Callable[[float], None],
-    ) -> tuple[Tensor, NDArray[np.float32], Tensor]:
-        """The noise that all stages are told, and the answer of the first one: see `AGAIN_SPARSE`.
+    ) -> tuple[Tensor, float, NDArray[np.float32], Tensor]:
+        """The noise that all stages are told, the subsets of the first one, and its answer: see `AGAIN_SPARSE`.
 
         In haste a sparse cloud is not told more: it would take half as long again.
         """
         estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
-        mixed = partial(self._mixed, stage, mixture=mixture)
+        assert isinstance(self.model, StagedDenoiser)
+        wanted = self.model.subsets(estimate, len(points))
+        mixed = partial(self._mixed, stage, mixture=_whole_numbers(wanted))
         if not self.walls:
-            return sigma, *mixed(points, sigma, progress=progress)
-        patch = PATCH_POINTS * max(mixture)
+            return sigma, wanted, *mixed(points, sigma, progress=progress)
+        patch = PATCH_POINTS * max(_whole_numbers(wanted))
         if whole := len(points) <= PATCHES * patch:
             move, handed_on = mixed(points, sigma, progress=partial(part, progress, 0, 2))
         else:
             _, patches = query_tree(build_tree(points), scattered(points, PATCHES), patch)
             answers = [mixed(points[rows], sigma[rows], progress=lambda done: None) for rows in patches]
             move = np.concatenate([its[: round(CORE * patch)] for its, _ in answers])
-        told = told_again(np.linalg.norm(move.astype(np.float64), axis=1) / estimate, len(points))
+        told, corrected = told_again(np.linalg.norm(move.astype(np.float64), axis=1) / estimate, len(points))
         if told > 1 and (estimate < RAISED or (hasty and len(points) <= SPARSE)):
             told = 1.0
         if told != 1 or not whole:
             sigma = told * sigma
+            wanted = self.model.subsets(corrected * estimate, len(points))
+            mixed = partial(self._mixed, stage, mixture=_whole_numbers(wanted))
             move, handed_on = mixed(points, sigma, progress=partial(part, progress, whole, 1 + whole))
-        return sigma, move, handed_on
+        return sigma, wanted, move, handed_on
 
     def _mixed(
         self,
