@@ -50,7 +50,7 @@ from pcdenoise.kernels.neighbourhood import (
     local_spacing,
 )
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
-from pcdenoise.networks.edgeconv import ROWS_IN_CACHE, EdgeConvBlock, in_cache
+from pcdenoise.networks.edgeconv import ROWS_IN_CACHE, EdgeConvBlock, by_pieces
 from pcdenoise.networks.embedding import sigma_embedding
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
@@ -180,20 +180,20 @@ def stage_layers(
     def mixed(inputs: Tensor, shape: Tensor, received: Tensor) -> Tensor:
         return features.mix(F.silu(torch.cat([inputs, shape, received], dim=1)))  # type: ignore[no-any-return]
 
-    inputs, shapes = by_parts(embedded, moments, noise), by_parts(shape, graph.edges)
-    x = by_parts(mixed, inputs, shapes, given)
+    inputs, shapes = by_pieces(embedded, moments, noise), by_pieces(shape, graph.edges)
+    x = by_pieces(mixed, inputs, shapes, given)
     into = [module for module in (features.moments, features.noise) if module is not None]
     layers = [
         Layer(
             "input: moments",
-            partial(by_parts, embedded, moments, noise),
+            partial(by_pieces, embedded, moments, noise),
             product_flops(n, *into),
             FLOAT * n * (moments.shape[1] + told + c) + bytes_of(*into),
         ),
-        gather_layer("input: gather-max", partial(by_parts, shape, graph.edges), graph, c, table=1),
+        gather_layer("input: gather-max", partial(by_pieces, shape, graph.edges), graph, c, table=1),
         Layer(
             "input: mix",
-            partial(by_parts, mixed, inputs, shapes, given),
+            partial(by_pieces, mixed, inputs, shapes, given),
             product_flops(n, features.mix),
             FLOAT * n * (2 * c + given.shape[1] + c) + bytes_of(features.mix),
         ),
@@ -202,13 +202,14 @@ def stage_layers(
         assert isinstance(block, EdgeConvBlock)
         layers += block_layers(f"block {b}", block, graph, x, noise)
     result = stage.hidden, stage.head, stage.hand_on
-    columns = (features.norm(x), relative, graph.moments, graph.spacing)
+    normed = features.norm(x)
+    columns = (normed, relative, graph.moments, graph.spacing)
     return [
         *layers,
-        Layer("norm", partial(by_parts, features.norm, x), 0, 2 * FLOAT * n * c + bytes_of(features.norm)),
+        Layer("norm", partial(by_pieces, features.norm, x), 0, 2 * FLOAT * n * c + bytes_of(features.norm)),
         Layer(
             "head",
-            partial(by_parts, lambda *rows: torch.cat(stage._output(*rows), dim=1), *columns),
+            lambda: (by_pieces(stage._move, *columns), by_pieces(stage.hand_on, normed)),
             product_flops(n, *result) + 2 * n * moments.shape[1],
             FLOAT * n * (c + 2 + moments.shape[1] + 3 + stage.hand_on.out_features) + bytes_of(*result),
         ),
@@ -230,29 +231,29 @@ def block_layers(name: str, block: EdgeConvBlock, graph: NeighbourGraph, x: Tens
     def mlp(x: Tensor) -> Tensor:
         return x + block.reduce(F.silu(block.expand(block.mlp_norm(x))))  # type: ignore[no-any-return]
 
-    h = by_parts(neighbour, x, noise)
+    h = by_pieces(neighbour, x, noise)
 
     def gathered(idx: Tensor, edges: Tensor) -> Tensor:
         return gather_max(h, idx, edges, block.edge)
 
-    maxima = by_parts(gathered, graph.idx, graph.edges)
+    maxima = by_pieces(gathered, graph.idx, graph.edges)
     return [
         Layer(
             f"{name}: norm, neighbour",
-            partial(by_parts, neighbour, x, noise),
+            partial(by_pieces, neighbour, x, noise),
             product_flops(n, block.neighbour, block.film),
             FLOAT * n * (2 * c + given) + bytes_of(block.neighbour, *norm),
         ),
-        gather_layer(f"{name}: gather-max", partial(by_parts, gathered, graph.idx, graph.edges), graph, c, table=n),
+        gather_layer(f"{name}: gather-max", partial(by_pieces, gathered, graph.idx, graph.edges), graph, c, table=n),
         Layer(
             f"{name}: centre, out",
-            partial(by_parts, update, x, noise, maxima),
+            partial(by_pieces, update, x, noise, maxima),
             product_flops(n, block.centre, block.out, block.film),
             FLOAT * n * (3 * c + given) + bytes_of(block.centre, block.out, *norm),
         ),
         Layer(
             f"{name}: MLP",
-            partial(by_parts, mlp, x),
+            partial(by_pieces, mlp, x),
             product_flops(n, block.expand, block.reduce),
             FLOAT * n * 2 * c + bytes_of(block.mlp_norm, block.expand, block.reduce),
         ),
@@ -270,11 +271,6 @@ def gather_layer(name: str, run: Callable[[], object], graph: NeighbourGraph, ch
         FLOAT * (read + n * channels) + INDEX * edges,
         FLOAT * edges * channels,
     )
-
-
-def by_parts(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:
-    """A function of rows, in the parts in which the network calls it."""
-    return torch.cat([function(*rows) for rows in zip(*map(in_cache, columns), strict=True)])
 
 
 def product_flops(rows: int, *modules: nn.Module | None) -> int:

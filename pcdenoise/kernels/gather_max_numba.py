@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pcdenoise.kernels.vectors import row_maximum, row_maximum_and_argument
+
 CHANNEL_BLOCK = 16  # one cache line of float32; a block of channels is summed by one thread, in row order
 
 # Contraction to fused multiply-add, no reassociation: the same bits at any thread count.
@@ -64,56 +66,16 @@ def _arrays(*tensors: Tensor) -> list[NDArray[Any]]:
     return [tensor.detach().numpy() for tensor in tensors]
 
 
-# Two neighbours a turn load and store the maxima half as often; of an even number the first is taken twice. Numbers of
-# neighbours as wide as the features are compared in the same vector lanes: with int8 all of it takes six times as long.
-
-
-@numba.njit(parallel=True, fastmath=_FAST, cache=True)
+@numba.njit(parallel=True, cache=True)
 def _fill_maximum(h, idx, edges, weight, out):  # type: ignore[no-untyped-def]
-    n, k = idx.shape
-    for i in numba.prange(n):
-        w0, w1, w2, w3 = weight[0], weight[1], weight[2], weight[3]
-        most, edge, neighbours = out[i], edges[i], idx[i]
-        row = h[neighbours[0]]
-        e0, e1, e2, e3 = edge[0, 0], edge[0, 1], edge[0, 2], edge[0, 3]
-        for c in range(len(most)):
-            most[c] = row[c] + (e0 * w0[c] + e1 * w1[c] + e2 * w2[c] + e3 * w3[c])
-        for j in range(k % 2, k, 2):
-            row, other = h[neighbours[j]], h[neighbours[j + 1]]
-            e0, e1, e2, e3 = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-            f0, f1, f2, f3 = edge[j + 1, 0], edge[j + 1, 1], edge[j + 1, 2], edge[j + 1, 3]
-            for c in range(len(most)):
-                v = row[c] + (e0 * w0[c] + e1 * w1[c] + e2 * w2[c] + e3 * w3[c])
-                u = other[c] + (f0 * w0[c] + f1 * w1[c] + f2 * w2[c] + f3 * w3[c])
-                v = u if u > v else v
-                most[c] = v if v > most[c] else most[c]
+    for i in numba.prange(len(idx)):
+        row_maximum(i, h, idx, edges, weight, out)
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True)
+@numba.njit(parallel=True, cache=True)
 def _fill_maximum_and_argument(h, idx, edges, weight, out, arg):  # type: ignore[no-untyped-def]
-    n, k = idx.shape
-    for i in numba.prange(n):
-        w0, w1, w2, w3 = weight[0], weight[1], weight[2], weight[3]
-        most, edge, neighbours = out[i], edges[i], idx[i]
-        which = np.zeros(len(most), np.int32)
-        row = h[neighbours[0]]
-        e0, e1, e2, e3 = edge[0, 0], edge[0, 1], edge[0, 2], edge[0, 3]
-        for c in range(len(most)):
-            most[c] = row[c] + (e0 * w0[c] + e1 * w1[c] + e2 * w2[c] + e3 * w3[c])
-        for j in range(k % 2, k, 2):
-            row, other = h[neighbours[j]], h[neighbours[j + 1]]
-            e0, e1, e2, e3 = edge[j, 0], edge[j, 1], edge[j, 2], edge[j, 3]
-            f0, f1, f2, f3 = edge[j + 1, 0], edge[j + 1, 1], edge[j + 1, 2], edge[j + 1, 3]
-            for c in range(len(most)):
-                v = row[c] + (e0 * w0[c] + e1 * w1[c] + e2 * w2[c] + e3 * w3[c])
-                u = other[c] + (f0 * w0[c] + f1 * w1[c] + f2 * w2[c] + f3 * w3[c])
-                second = u > v
-                v = u if second else v
-                larger = v > most[c]
-                most[c] = v if larger else most[c]
-                which[c] = np.int32(j) + second if larger else which[c]
-        for c in range(len(most)):
-            arg[i, c] = which[c]
+    for i in numba.prange(len(idx)):
+        row_maximum_and_argument(i, h, idx, edges, weight, out, arg)
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True)

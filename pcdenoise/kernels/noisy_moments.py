@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph, build_graph_at
-from pcdenoise.kernels.wider_moments import with_wider_moments
+from pcdenoise.kernels.wider_moments import wider_moments
 
 
 def with_noisy_moments(
@@ -34,10 +34,12 @@ def with_noisy_moments(
     """
     both = torch.cat([points, noisy])
     unit = graph.spacing.to(both.dtype)
-    theirs = build_graph_at(both, graph.idx + len(points), unit, neighbourhoods, graph.sizes)
-    before = with_wider_moments(replace(graph, moments=theirs.moments), hops).moments
-    graph = with_wider_moments(graph, hops)
-    rows = len(before)
+    before = build_graph_at(both, graph.idx + len(points), unit, neighbourhoods, graph.sizes).moments
+    rows = graph.sizes[hops]
     alone = before.new_zeros(rows, 1, MOMENTS)
     alone[:, 0, :3] = (noisy[:rows] - points[:rows]) / unit[:rows]
-    return replace(graph, moments=torch.cat([graph.moments, alone, before], dim=1))
+    moments = [graph.moments[:rows], alone, before[:rows]]
+    if hops:
+        wider, wider_before = wider_moments(graph, torch.stack([graph.moments[:, -1], before[:, -1]], dim=1), hops)
+        moments = [moments[0], wider, *moments[1:], wider_before]
+    return replace(graph, moments=torch.cat(moments, dim=1), sizes=graph.sizes[hops:])

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numba
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,61 +32,71 @@ def with_wider_moments(graph: NeighbourGraph, hops: int) -> NeighbourGraph:
     """
     if not hops:
         return graph
-    plain = graph.moments.is_cuda or graph.moments.requires_grad
-    levels = [graph.moments[:, -1]]
-    for size in graph.sizes[1 : hops + 1]:
-        step = _hop_reference if plain else _hop_fused
-        levels.append(step(graph.idx[:size], graph.edges[:size], graph.spacing, levels[-1]))
     rows = graph.sizes[hops]
-    moments = torch.cat([graph.moments[:rows], torch.stack([level[:rows] for level in levels[1:]], dim=1)], dim=1)
+    moments = torch.cat([graph.moments[:rows], wider_moments(graph, graph.moments[:, -1:], hops)[0]], dim=1)
     return replace(graph, moments=moments, sizes=graph.sizes[hops:])
 
 
+def wider_moments(graph: NeighbourGraph, moments: Tensor, hops: int) -> tuple[Tensor, ...]:
+    """Moments of `hops` wider neighbourhoods for each of several kinds, as in `with_wider_moments`.
+
+    Args:
+        graph: of `hops` more rings than layers ask for.
+        moments: (n, kinds, 9) of the neighbourhoods to begin with.
+        hops: from 1.
+
+    Returns:
+        (n', hops, 9) for each kind, n' = `sizes[hops]`.
+    """
+    units = graph.spacing[: len(moments), None]
+    scale = torch.cat([units.expand(-1, 1, 3), units.square().expand(-1, 1, MOMENTS - 3)], dim=2)
+    plain = moments.is_cuda or moments.requires_grad
+    step, dtype = (_hop_reference, moments.dtype) if plain else (_hop_fused, torch.float64)
+    levels = [scale.to(dtype) * moments]
+    for size in graph.sizes[1 : hops + 1]:
+        levels.append(step(graph.idx[:size], graph.edges[:size], graph.spacing, levels[-1]))
+    rows = graph.sizes[hops]
+    wider = torch.stack([level[:rows] for level in levels[1:]], dim=2) / scale[:rows, :, None]
+    return wider.to(moments.dtype).unbind(dim=1)
+
+
 def _hop_reference(idx: Tensor, edges: Tensor, spacing: Tensor, moments: Tensor) -> Tensor:
-    """One hop, in plain torch: differentiable, on any device."""
+    """One hop of moments (m, kinds, 9) in the unit of the points, in plain torch: differentiable, on any device."""
+    offsets = (edges[..., :3] * spacing[: len(idx), None]).to(moments.dtype)
     neighbours = idx.long().flatten()
-    ratio = (spacing[neighbours].view(*idx.shape, 1) / spacing[: len(idx), None]).to(moments.dtype)
-    theirs = moments[neighbours].view(*idx.shape, MOMENTS)
-    place = edges[..., :3] + ratio * theirs[..., :3]
-    mean = place.mean(dim=1)
     a, b = CROSS
-    second = (ratio.square() * theirs[..., 3:] + place[..., a] * place[..., b]).mean(dim=1)
-    return torch.cat([mean, second - mean[:, a] * mean[:, b]], dim=1)
+    kinds = []
+    for its in moments.unbind(dim=1):
+        theirs = its[neighbours].view(*idx.shape, MOMENTS)
+        place = offsets + theirs[..., :3]
+        mean = place.mean(dim=1)
+        second = (theirs[..., 3:] + place[..., a] * place[..., b]).mean(dim=1)
+        kinds.append(torch.cat([mean, second - mean[:, a] * mean[:, b]], dim=1))
+    return torch.stack(kinds, dim=1)
 
 
 def _hop_fused(idx: Tensor, edges: Tensor, spacing: Tensor, moments: Tensor) -> Tensor:
-    out = moments.new_empty(len(idx), MOMENTS)
+    out = moments.new_empty(len(idx), *moments.shape[1:])
     _hop(*(tensor.numpy() for tensor in (idx, edges, spacing[:, 0], moments, out)))
     return out
 
 
-@numba.njit(parallel=True, cache=True)
+# Contraction to fused multiply-add, no reassociation: the same bits at any thread count.
+@numba.njit(parallel=True, fastmath={"contract", "nnan", "ninf", "nsz"}, cache=True)
 def _hop(idx: Any, edges: Any, spacing: Any, moments: Any, out: Any) -> None:
     n, k = idx.shape
     for i in numba.prange(n):
-        sums = np.zeros(9)
-        for j in range(k):
-            s = idx[i, j]
-            ratio = spacing[s] / spacing[i]
-            x = edges[i, j, 0] + ratio * moments[s, 0]
-            y = edges[i, j, 1] + ratio * moments[s, 1]
-            z = edges[i, j, 2] + ratio * moments[s, 2]
-            squared = ratio * ratio
-            sums[0] += x
-            sums[1] += y
-            sums[2] += z
-            sums[3] += squared * moments[s, 3] + x * x
-            sums[4] += squared * moments[s, 4] + y * y
-            sums[5] += squared * moments[s, 5] + z * z
-            sums[6] += squared * moments[s, 6] + x * y
-            sums[7] += squared * moments[s, 7] + x * z
-            sums[8] += squared * moments[s, 8] + y * z
-        sums /= k
-        for a in range(3):
-            out[i, a] = sums[a]
-        out[i, 3] = sums[3] - sums[0] * sums[0]
-        out[i, 4] = sums[4] - sums[1] * sums[1]
-        out[i, 5] = sums[5] - sums[2] * sums[2]
-        out[i, 6] = sums[6] - sums[0] * sums[1]
-        out[i, 7] = sums[7] - sums[0] * sums[2]
-        out[i, 8] = sums[8] - sums[1] * sums[2]
+        s = spacing[i]
+        for kind in range(moments.shape[1]):
+            x = y = z = xx = yy = zz = xy = xz = yz = 0.0
+            for j in range(k):
+                theirs = moments[idx[i, j], kind]
+                u, v, w = s * edges[i, j, 0] + theirs[0], s * edges[i, j, 1] + theirs[1], s * edges[i, j, 2] + theirs[2]
+                x, y, z = x + u, y + v, z + w
+                xx, yy, zz = xx + (theirs[3] + u * u), yy + (theirs[4] + v * v), zz + (theirs[5] + w * w)
+                xy, xz, yz = xy + (theirs[6] + u * v), xz + (theirs[7] + u * w), yz + (theirs[8] + v * w)
+            x, y, z = x / k, y / k, z / k
+            mine = out[i, kind]
+            mine[0], mine[1], mine[2] = x, y, z
+            mine[3], mine[4], mine[5] = xx / k - x * x, yy / k - y * y, zz / k - z * z
+            mine[6], mine[7], mine[8] = xy / k - x * y, xz / k - x * z, yz / k - y * z

@@ -11,7 +11,7 @@ from pcdenoise.errors import UsageError
 from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
-from pcdenoise.networks.edgeconv import in_cache, joined
+from pcdenoise.networks.edgeconv import by_pieces
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.score_network import ScoreNetwork
@@ -58,15 +58,15 @@ class DenoisingStage(nn.Module):
         x = self.features(graph, relative, received)
         last = graph.sizes[-1]
         columns = (x, relative[:last], graph.moments[:last], graph.spacing[:last])
-        parts = [self._output(*rows) for rows in zip(*map(in_cache, columns), strict=True)]
-        return joined([move for move, _ in parts]), joined([features for _, features in parts])
+        return by_pieces(self._move, *columns), by_pieces(self.hand_on, x)
 
-    def _output(self, x: Tensor, relative: Tensor, moments: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacement in the unit of the points, and features to hand on."""
+    def _move(self, x: Tensor, relative: Tensor, moments: Tensor, spacing: Tensor) -> Tensor:
+        """Displacement in the unit of the points."""
         head = self.head(F.silu(self.hidden(x)))
         matrices = head[:, 3:].view(len(x), self.features.scales, 3, 3)
         own = head[:, :3] if self.features.conditioning == "none" else relative * head[:, :3]
-        return (torch.einsum("nkij,nkj->ni", matrices, moments[:, :, :3]) + own) * spacing, self.hand_on(x)
+        move: Tensor = (torch.einsum("nkij,nkj->ni", matrices, moments[:, :, :3]) + own) * spacing
+        return move
 
 
 class StagedDenoiser(ScoreNetwork):

@@ -1,9 +1,12 @@
 """EdgeConv in its linear-first form."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
 
 ROWS_IN_CACHE = 4096  # of 64 channels: 1 MB
@@ -45,11 +48,17 @@ class EdgeConvBlock(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, idx: Tensor, edges: Tensor, noise: Tensor) -> Tensor:
-        pairs = zip(in_cache(x), in_cache(noise), strict=True)
-        gathered_from = joined([self.neighbour(self._normed(*rows)) for rows in pairs])
-        columns = (x[: len(idx)], noise[: len(idx)], idx, edges)
-        parts = zip(*map(in_cache, columns), strict=True)
-        return joined([self._rows(gathered_from, *rows) for rows in parts])
+        if self._fused(x):
+            return edgeconv_numba.block(x, idx, edges, dict(self.named_parameters()))
+        gathered_from = by_pieces(lambda *rows: self.neighbour(self._normed(*rows)), x, noise)
+        n = len(idx)
+        return by_pieces(lambda *rows: self._rows(gathered_from, *rows), x[:n], noise[:n], idx, edges)
+
+    def _fused(self, x: Tensor) -> bool:
+        """Whether one kernel computes all of it."""
+        if torch.is_grad_enabled() or self.film is not None or x.device.type != "cpu" or x.dtype != torch.float32:
+            return False
+        return edgeconv_numba.fits(*self.expand.weight.T.shape)
 
     def _normed(self, x: Tensor, noise: Tensor) -> Tensor:
         y: Tensor = self.norm(x)
@@ -64,11 +73,18 @@ class EdgeConvBlock(nn.Module):
         return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]
 
 
-def in_cache(x: Tensor) -> tuple[Tensor, ...]:
-    """Rows in pieces whose intermediate values stay in the processor's cache; in one piece where it does not matter."""
-    return (x,) if torch.is_grad_enabled() or x.is_cuda else torch.split(x, ROWS_IN_CACHE)
+def by_pieces(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:
+    """A function of rows (n, ...), in pieces whose intermediate values stay in the processor's cache.
 
-
-def joined(pieces: list[Tensor]) -> Tensor:
-    """What `in_cache` took apart."""
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+    In one piece where that does not matter: on a GPU, and where gradients are wanted, for which they are kept.
+    """
+    n = len(columns[0])
+    if torch.is_grad_enabled() or columns[0].is_cuda or n <= ROWS_IN_CACHE:
+        return function(*columns)
+    result = torch.empty(())
+    for first in range(0, n, ROWS_IN_CACHE):
+        rows = function(*(column[first : first + ROWS_IN_CACHE] for column in columns))
+        if first == 0:
+            result = rows.new_empty(n, *rows.shape[1:])
+        result[first : first + ROWS_IN_CACHE] = rows
+    return result

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from pcdenoise.errors import UsageError
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
 from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph
-from pcdenoise.networks.edgeconv import EdgeConvBlock, in_cache, joined
+from pcdenoise.networks.edgeconv import EdgeConvBlock, by_pieces
 from pcdenoise.networks.embedding import sigma_embedding
 
 CONDITIONING = ("none", "input", "film")
@@ -90,11 +90,10 @@ class EdgeConvFeatures(nn.Module):
         first = graph.sizes[0]
         given = relative.new_empty(first, 0) if received is None else received[:first]
         noise = sigma_embedding(relative[:first], self.embedding)
-        columns = (noise, graph.moments[:first], graph.edges[:first], given)
-        x = joined([self._input(*rows) for rows in zip(*map(in_cache, columns), strict=True)])
+        x = by_pieces(self._input, noise, graph.moments[:first], graph.edges[:first], given)
         for block, size in zip(self.blocks, graph.sizes[1:], strict=True):
             x = self._kept(block, x, graph.idx[:size], graph.edges[:size], noise[: len(x)])
-        return joined([self.norm(rows) for rows in in_cache(x)])
+        return by_pieces(self.norm, x)
 
     def _kept(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """A part of the network, of which the inputs alone are kept for the backward pass if it is `recomputed`."""
