@@ -50,7 +50,7 @@ from pcdenoise.kernels.neighbourhood import (
     local_spacing,
 )
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
-from pcdenoise.networks.edgeconv import ROWS_IN_CACHE, EdgeConvBlock, by_pieces
+from pcdenoise.networks.edgeconv import ROWS_IN_CACHE, EdgeConvBlock, by_pieces, fused
 from pcdenoise.networks.embedding import sigma_embedding
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
@@ -183,6 +183,18 @@ def stage_layers(
     inputs, shapes = by_pieces(embedded, moments, noise), by_pieces(shape, graph.edges)
     x = by_pieces(mixed, inputs, shapes, given)
     into = [module for module in (features.moments, features.noise) if module is not None]
+    if fused(x, c, given.shape[1]):
+        edges = gather_layer("", lambda: None, graph, c, table=0)
+        layers = [
+            Layer(
+                "input",
+                lambda: features.inputs(noise, graph.moments, graph.edges, given),
+                product_flops(n, *into, features.mix) + edges.flops,
+                edges.traffic + FLOAT * n * (moments.shape[1] + told + given.shape[1]) + bytes_of(*into, features.mix),
+            ),
+            *(fused_block_layer(f"block {b}", block, graph, x, noise) for b, block in enumerate(features.blocks, 1)),
+        ]
+        return [*layers, *result_layers(stage, graph, relative, x)]
     layers = [
         Layer(
             "input: moments",
@@ -201,19 +213,37 @@ def stage_layers(
     for b, block in enumerate(features.blocks, 1):
         assert isinstance(block, EdgeConvBlock)
         layers += block_layers(f"block {b}", block, graph, x, noise)
+    return [*layers, *result_layers(stage, graph, relative, x)]
+
+
+def result_layers(stage: DenoisingStage, graph: NeighbourGraph, relative: Tensor, x: Tensor) -> list[Layer]:
+    """The layers behind the blocks of a stage."""
+    (n, c), features = x.shape, stage.features
+    moments = MOMENTS * features.scales
     result = stage.hidden, stage.head, stage.hand_on
-    normed = features.norm(x)
-    columns = (normed, relative, graph.moments, graph.spacing)
     return [
-        *layers,
         Layer("norm", partial(by_pieces, features.norm, x), 0, 2 * FLOAT * n * c + bytes_of(features.norm)),
         Layer(
             "head",
-            lambda: (by_pieces(stage._move, *columns), by_pieces(stage.hand_on, normed)),
-            product_flops(n, *result) + 2 * n * moments.shape[1],
-            FLOAT * n * (c + 2 + moments.shape[1] + 3 + stage.hand_on.out_features) + bytes_of(*result),
+            partial(stage.answer, features.norm(x), relative, graph),
+            product_flops(n, *result) + 2 * n * moments,
+            FLOAT * n * (c + 2 + moments + 3 + stage.hand_on.out_features) + bytes_of(*result),
         ),
     ]
+
+
+def fused_block_layer(name: str, block: nn.Module, graph: NeighbourGraph, x: Tensor, noise: Tensor) -> Layer:
+    """An EdgeConv block in one: x is read twice, the table that is gathered from written and read."""
+    assert isinstance(block, EdgeConvBlock)
+    (n, c), products = x.shape, (block.neighbour, block.centre, block.out, block.expand, block.reduce)
+    edges = gather_layer("", lambda: None, graph, c, table=n)
+    return Layer(
+        name,
+        partial(block, x, graph.idx, graph.edges, noise),
+        product_flops(n, *products) + edges.flops,
+        edges.traffic + FLOAT * n * 3 * c + bytes_of(*products, block.norm, block.mlp_norm),
+        edges.gathered,
+    )
 
 
 def block_layers(name: str, block: EdgeConvBlock, graph: NeighbourGraph, x: Tensor, noise: Tensor) -> list[Layer]:

@@ -62,4 +62,4 @@ def _network() -> NoiseLevel:
     network = instantiate(header["network"])
     assert isinstance(network, NoiseLevel)
     load_weights(network, tensors, ESTIMATOR)
-    return network.eval()
+    return network.eval().requires_grad_(False)

@@ -1,6 +1,11 @@
-"""An EdgeConv block on the CPU without gradients: two passes over the points, in pieces that stay in the cache."""
+"""The layers of an EdgeConv network on the CPU without gradients, each one pass over the points.
+
+What comes in between stays in the first cache; in torch each step writes all of it to memory. The result has the same
+bits at any thread count, and a row of it does not depend on how many there are.
+"""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numba
@@ -17,13 +22,43 @@ _EPSILON = 1e-5  # of torch's LayerNorm
 _FAST = {"contract", "reassoc", "nsz"}
 
 
-def fits(channels: int, width: int) -> bool:
-    """Whether a block of so many channels, and so many in its MLP, can be computed here."""
-    return channels % LANES == 0 and width % LANES == 0
+def fits(*widths: int) -> bool:
+    """Whether layers of these widths can be computed here."""
+    return all(width % LANES == 0 for width in widths)
 
 
-def block(x: Tensor, idx: Tensor, edges: Tensor, weights: dict[str, Tensor]) -> Tensor:
-    """`pcdenoise.networks.edgeconv.EdgeConvBlock` of the points x, with the same bits at any thread count.
+def inputs(noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """What the first block of `pcdenoise.networks.features.EdgeConvFeatures` is given, (n, C).
+
+    Args:
+        noise: (n, e) float32 embedding of the noise level, like the others.
+        moments: (n, scales, 9).
+        edges: (n, k, 4).
+        received: (n, r).
+        weights: those of the features by name; without `noise.weight`, the noise level is not looked at.
+    """
+    w = _arrays(weights)
+    n, width = len(moments), received.shape[1]
+    result = np.empty((n, len(w["mix.bias"])), np.float32)
+    told = "noise.weight" in w
+    _fill_inputs(
+        _array(noise) if told else np.empty((n, 0), np.float32),
+        _array(moments.flatten(1)),
+        _array(edges),
+        _array(received),
+        w["moments.weight"],
+        w["noise.weight"] if told else np.empty((0, len(w["moments.bias"])), np.float32),
+        w["moments.bias"] + w["noise.bias"] if told else w["moments.bias"],
+        w["edge"],
+        tuple(np.split(w["mix.weight"], [result.shape[1], w["mix.weight"].shape[0] - width])),
+        w["mix.bias"],
+        result,
+    )
+    return torch.from_numpy(result)
+
+
+def block(x: Tensor, idx: Tensor, edges: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """`pcdenoise.networks.edgeconv.EdgeConvBlock` of the points x.
 
     Args:
         x: (m, C) float32.
@@ -34,7 +69,7 @@ def block(x: Tensor, idx: Tensor, edges: Tensor, weights: dict[str, Tensor]) -> 
     Returns:
         (n, C).
     """
-    w = {name: _array(its.T if its.ndim == 2 and name != "edge" else its) for name, its in weights.items()}
+    w = _arrays(weights)
     points, table, result = _array(x), np.empty(x.shape, np.float32), np.empty((len(idx), x.shape[1]), np.float32)
     _fill_table(points, w["norm.weight"], w["norm.bias"], w["neighbour.weight"], table)
     _fill_rows(
@@ -51,8 +86,88 @@ def block(x: Tensor, idx: Tensor, edges: Tensor, weights: dict[str, Tensor]) -> 
     return torch.from_numpy(result)
 
 
+def moves(x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """The displacements (n, 3) of `pcdenoise.networks.denoiser.DenoisingStage`.
+
+        move_i = s_i ( sum_k A_k,i m_k,i + own_i b_i ),   (A, b) = head(F_T)
+
+    Args:
+        x: (n, C) float32 features `F_T`, like the others.
+        own: (n, 1) factor of b.
+        moments: (n, scales, 9).
+        spacing: (n, 1).
+        weights: those of the stage by name.
+    """
+    w = _arrays({name: weights[name] for name in ("hidden.weight", "hidden.bias", "head.weight", "head.bias")})
+    more = -len(w["head.bias"]) % LANES
+    result = np.empty((len(x), 3), np.float32)
+    _fill_moves(
+        _array(x),
+        _array(own),
+        _array(moments),
+        _array(spacing),
+        w["hidden.weight"],
+        w["hidden.bias"],
+        np.pad(w["head.weight"], ((0, 0), (0, more))),
+        np.pad(w["head.bias"], (0, more)),
+        result,
+    )
+    return torch.from_numpy(result)
+
+
+def _arrays(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Arrays of the weights of linear layers, inputs first, and of the others as they are."""
+    return {name: _array(its.T if name.endswith("weight") and its.ndim == 2 else its) for name, its in weights.items()}
+
+
 def _array(values: Tensor) -> Any:
     return values.detach().contiguous().numpy()
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill_inputs(noise, moments, edges, received, from_moments, from_noise, bias, edge, mix, mix_bias, out):  # type: ignore[no-untyped-def]
+    n, channels = out.shape
+    nothing, itself = np.zeros((1, channels), np.float32), np.zeros((1, edges.shape[1]), np.int32)
+    for piece in numba.prange((n + ROWS - 1) // ROWS):
+        rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
+        its = out[rows]
+        inner = np.empty_like(its)
+        inner[:] = bias
+        add_product(moments[rows], from_moments, inner)
+        add_product(noise[rows], from_noise, inner)
+        apply_silu(inner)
+        its[:] = mix_bias
+        add_product(inner, mix[0], its)
+        for r in range(len(its)):
+            first = rows.start + r
+            row_maximum(0, nothing, itself, edges[first : first + 1], edge, inner[r : r + 1])
+        apply_silu(inner)
+        add_product(inner, mix[1], its)
+        given = received[rows].copy()
+        apply_silu(given)
+        add_product(given, mix[2], its)
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill_moves(x, own, moments, spacing, hidden, hidden_bias, head, head_bias, out):  # type: ignore[no-untyped-def]
+    n = len(out)
+    for piece in numba.prange((n + ROWS - 1) // ROWS):
+        rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
+        count = rows.stop - rows.start
+        inner, answer = np.empty((count, len(hidden_bias)), np.float32), np.empty((count, len(head_bias)), np.float32)
+        inner[:] = hidden_bias
+        add_product(x[rows], hidden, inner)
+        apply_silu(inner)
+        answer[:] = head_bias
+        add_product(inner, head, answer)
+        for r in range(count):
+            i = rows.start + r
+            for a in range(3):
+                move = own[i, 0] * answer[r, a]
+                for k in range(moments.shape[1]):
+                    for b in range(3):
+                        move += answer[r, 3 + 9 * k + 3 * a + b] * moments[i, k, b]
+                out[i, a] = move * spacing[i, 0]
 
 
 @numba.njit(parallel=True, cache=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numba
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,16 +49,22 @@ def wider_moments(graph: NeighbourGraph, moments: Tensor, hops: int) -> tuple[Te
     Returns:
         (n', hops, 9) for each kind, n' = `sizes[hops]`.
     """
-    units = graph.spacing[: len(moments), None]
-    scale = torch.cat([units.expand(-1, 1, 3), units.square().expand(-1, 1, MOMENTS - 3)], dim=2)
-    plain = moments.is_cuda or moments.requires_grad
-    step, dtype = (_hop_reference, moments.dtype) if plain else (_hop_fused, torch.float64)
-    levels = [scale.to(dtype) * moments]
-    for size in graph.sizes[1 : hops + 1]:
-        levels.append(step(graph.idx[:size], graph.edges[:size], graph.spacing, levels[-1]))
-    rows = graph.sizes[hops]
-    wider = torch.stack([level[:rows] for level in levels[1:]], dim=2) / scale[:rows, :, None]
-    return wider.to(moments.dtype).unbind(dim=1)
+    rows, kinds = graph.sizes[hops], moments.shape[1]
+    unit = graph.spacing[: len(moments), None]
+    scale = torch.cat([unit.expand(-1, 1, 3), unit.square().expand(-1, 1, MOMENTS - 3)], dim=2).to(moments.dtype)
+    if moments.is_cuda or moments.requires_grad:
+        levels = [scale * moments]
+        for size in graph.sizes[1 : hops + 1]:
+            levels.append(_hop_reference(graph.idx[:size], graph.edges[:size], graph.spacing, levels[-1]))
+        return (torch.stack([level[:rows] for level in levels[1:]], dim=2) / scale[:rows, :, None]).unbind(dim=1)
+    result = moments.new_empty(kinds, rows, hops, MOMENTS)
+    level = (scale.double() * moments).numpy()
+    for hop, size in enumerate(graph.sizes[1 : hops + 1]):
+        before, level = level, np.empty((size, kinds, MOMENTS))
+        its = (graph.idx[:size], graph.edges[:size], graph.spacing[:size, 0], result[:, :, hop])
+        arrays = [before, *(tensor.numpy() for tensor in its), level]
+        _hop(*arrays)
+    return result.unbind()
 
 
 def _hop_reference(idx: Tensor, edges: Tensor, spacing: Tensor, moments: Tensor) -> Tensor:
@@ -75,15 +82,10 @@ def _hop_reference(idx: Tensor, edges: Tensor, spacing: Tensor, moments: Tensor)
     return torch.stack(kinds, dim=1)
 
 
-def _hop_fused(idx: Tensor, edges: Tensor, spacing: Tensor, moments: Tensor) -> Tensor:
-    out = moments.new_empty(len(idx), *moments.shape[1:])
-    _hop(*(tensor.numpy() for tensor in (idx, edges, spacing[:, 0], moments, out)))
-    return out
-
-
 # Contraction to fused multiply-add, no reassociation: the same bits at any thread count.
 @numba.njit(parallel=True, fastmath={"contract", "nnan", "ninf", "nsz"}, cache=True)
-def _hop(idx: Any, edges: Any, spacing: Any, moments: Any, out: Any) -> None:
+def _hop(moments: Any, idx: Any, edges: Any, spacing: Any, relative: Any, out: Any) -> None:
+    """One hop in the unit of the points, (m, kinds, 9) to (n, kinds, 9), and in that of the spacing (kinds, n', 9)."""
     n, k = idx.shape
     for i in numba.prange(n):
         s = spacing[i]
@@ -100,3 +102,8 @@ def _hop(idx: Any, edges: Any, spacing: Any, moments: Any, out: Any) -> None:
             mine[0], mine[1], mine[2] = x, y, z
             mine[3], mine[4], mine[5] = xx / k - x * x, yy / k - y * y, zz / k - z * z
             mine[6], mine[7], mine[8] = xy / k - x * y, xz / k - x * z, yz / k - y * z
+            if i < relative.shape[1]:
+                for a in range(3):
+                    relative[kind, i, a] = mine[a] / s
+                for a in range(3, 9):
+                    relative[kind, i, a] = mine[a] / (s * s)

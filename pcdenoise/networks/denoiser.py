@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from pcdenoise.errors import UsageError
 from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.subsets import subsets_apart
+from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
-from pcdenoise.networks.edgeconv import by_pieces
+from pcdenoise.networks.edgeconv import by_pieces, fused
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.score_network import ScoreNetwork
@@ -56,16 +57,24 @@ class DenoisingStage(nn.Module):
         """
         relative = sigma / graph.spacing
         x = self.features(graph, relative, received)
-        last = graph.sizes[-1]
-        columns = (x, relative[:last], graph.moments[:last], graph.spacing[:last])
-        return by_pieces(self._move, *columns), by_pieces(self.hand_on, x)
+        return self.answer(x, relative, graph)
 
-    def _move(self, x: Tensor, relative: Tensor, moments: Tensor, spacing: Tensor) -> Tensor:
+    def answer(self, x: Tensor, relative: Tensor, graph: NeighbourGraph) -> tuple[Tensor, Tensor]:
+        """The same from the features x (m, C) and the noise in local spacings (n, 1)."""
+        last = graph.sizes[-1]
+        own = torch.ones_like(relative) if self.features.conditioning == "none" else relative
+        columns = (x, own[:last], graph.moments[:last], graph.spacing[:last])
+        if fused(x, self.features.channels):
+            move = edgeconv_numba.moves(*columns, dict(self.named_parameters()))
+        else:
+            move = by_pieces(self._move, *columns)
+        return move, by_pieces(self.hand_on, x)
+
+    def _move(self, x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor) -> Tensor:
         """Displacement in the unit of the points."""
         head = self.head(F.silu(self.hidden(x)))
         matrices = head[:, 3:].view(len(x), self.features.scales, 3, 3)
-        own = head[:, :3] if self.features.conditioning == "none" else relative * head[:, :3]
-        move: Tensor = (torch.einsum("nkij,nkj->ni", matrices, moments[:, :, :3]) + own) * spacing
+        move: Tensor = (torch.einsum("nkij,nkj->ni", matrices, moments[:, :, :3]) + own * head[:, :3]) * spacing
         return move
 
 

@@ -48,17 +48,11 @@ class EdgeConvBlock(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, idx: Tensor, edges: Tensor, noise: Tensor) -> Tensor:
-        if self._fused(x):
+        if self.film is None and fused(x, *self.expand.weight.shape):
             return edgeconv_numba.block(x, idx, edges, dict(self.named_parameters()))
         gathered_from = by_pieces(lambda *rows: self.neighbour(self._normed(*rows)), x, noise)
         n = len(idx)
         return by_pieces(lambda *rows: self._rows(gathered_from, *rows), x[:n], noise[:n], idx, edges)
-
-    def _fused(self, x: Tensor) -> bool:
-        """Whether one kernel computes all of it."""
-        if torch.is_grad_enabled() or self.film is not None or x.device.type != "cpu" or x.dtype != torch.float32:
-            return False
-        return edgeconv_numba.fits(*self.expand.weight.T.shape)
 
     def _normed(self, x: Tensor, noise: Tensor) -> Tensor:
         y: Tensor = self.norm(x)
@@ -71,6 +65,12 @@ class EdgeConvBlock(nn.Module):
         gathered = gather_max(gathered_from, idx, edges, self.edge)
         x = x + self.out(F.silu(self.centre(self._normed(x, noise)) + gathered))
         return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]
+
+
+def fused(x: Tensor, *widths: int) -> bool:
+    """Whether layers of these widths over x are computed by `pcdenoise.kernels.edgeconv_numba`."""
+    here = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
+    return here and edgeconv_numba.fits(*widths)
 
 
 def by_pieces(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from pcdenoise.errors import UsageError
+from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
 from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph
-from pcdenoise.networks.edgeconv import EdgeConvBlock, by_pieces
+from pcdenoise.networks.edgeconv import EdgeConvBlock, by_pieces, fused
 from pcdenoise.networks.embedding import sigma_embedding
 
 CONDITIONING = ("none", "input", "film")
@@ -90,10 +91,17 @@ class EdgeConvFeatures(nn.Module):
         first = graph.sizes[0]
         given = relative.new_empty(first, 0) if received is None else received[:first]
         noise = sigma_embedding(relative[:first], self.embedding)
-        x = by_pieces(self._input, noise, graph.moments[:first], graph.edges[:first], given)
+        x = self.inputs(noise, graph.moments[:first], graph.edges[:first], given)
         for block, size in zip(self.blocks, graph.sizes[1:], strict=True):
             x = self._kept(block, x, graph.idx[:size], graph.edges[:size], noise[: len(x)])
         return by_pieces(self.norm, x)
+
+    def inputs(self, noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor) -> Tensor:
+        """What the first block is given (n, C), from the embedded noise (n, embedding) and so many rows of a graph."""
+        if not fused(edges, self.channels, received.shape[1]):
+            return by_pieces(self._input, noise, moments, edges, received)
+        own = {name: its for name, its in self.named_parameters() if not name.startswith(("blocks", "norm"))}
+        return edgeconv_numba.inputs(noise, moments, edges, received, own)
 
     def _kept(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """A part of the network, of which the inputs alone are kept for the backward pass if it is `recomputed`."""

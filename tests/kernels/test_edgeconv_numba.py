@@ -3,7 +3,10 @@ import pytest
 import torch
 
 from pcdenoise.kernels import edgeconv_numba
+from pcdenoise.networks.denoiser import DenoisingStage
 from pcdenoise.networks.edgeconv import EdgeConvBlock
+from pcdenoise.networks.features import EdgeConvFeatures
+from pcdenoise.networks.graphs import graph_at
 
 
 def problem(channels=32, n=130, m=150, k=9):
@@ -78,3 +81,21 @@ def test_other_widths_and_film_go_another_way():
         torch.nn.init.normal_(film.film.weight)
         told, more = torch.randn(20, 8), torch.randn(20, 8)
         assert not torch.equal(film(x, idx, edges, told), film(x, idx, edges, more))
+
+
+@pytest.mark.parametrize("conditioning", ["input", "none"])
+@pytest.mark.parametrize("received", [0, 16])
+def test_a_stage_without_gradients_is_the_one_with(conditioning, received):
+    generator = torch.Generator().manual_seed(0)
+    stage = DenoisingStage(EdgeConvFeatures(32, 2, 9, (4, 9), conditioning, received, hops=1), 16)
+    for parameter in stage.parameters():
+        torch.nn.init.normal_(parameter, std=0.2, generator=generator)
+    graph = graph_at(torch.randn(300, 3, generator=generator).double(), stage.features)
+    sigma = torch.rand(300, 1, generator=generator) + 0.1
+    given = torch.randn(300, received, generator=generator) if received else None
+    wanted = stage(graph, sigma, given)
+    with torch.no_grad():
+        found = stage(graph, sigma, given)
+    for a, b in zip(found, wanted, strict=True):
+        assert b.abs().max() > 0.1
+        torch.testing.assert_close(a, b.detach(), rtol=1e-4, atol=1e-4)
