@@ -17,9 +17,9 @@ def points():
     return np.random.default_rng(0).random((10, 3))
 
 
-def layers_of(tool, points, conditioning="none", received=0):
-    """10 points, 8 neighbours, 8 channels, moments of 2 neighbourhoods, 5 channels handed on."""
-    features = EdgeConvFeatures(8, 1, 8, (4, 8), conditioning, received)
+def layers_of(tool, points, conditioning="none", received=0, channels=8):
+    """10 points, 8 neighbours, moments of 2 neighbourhoods, 5 channels handed on."""
+    features = EdgeConvFeatures(channels, 1, 8, (4, 8), conditioning, received)
     stage = DenoisingStage(features, 5)
     graph = graph_at(torch.from_numpy(points), features)
     given = torch.zeros(10, received) if received else None
@@ -64,6 +64,21 @@ def test_noise_level_and_received_features_count(tool, points):
         assert film[name] == (flops + 5120, traffic + 4 * (160 + 272), gathered)
 
 
+def test_merged_layers_do_what_the_single_ones_do(tool, points, monkeypatch):
+    merged = layers_of(tool, points, "input", received=16, channels=16)
+    monkeypatch.setattr(tool, "fused", lambda *asked: False)
+    single = layers_of(tool, points, "input", received=16, channels=16)
+    assert list(merged) == ["input", "block 1", "norm", "head"]
+    for name in merged:
+        parts = [its for title, its in single.items() if title.startswith(name)]
+        assert merged[name][0] == sum(flops for flops, _, _ in parts)
+        # what the parts hand to each other stays in the cache
+        assert merged[name][1] <= sum(traffic for _, traffic, _ in parts)
+    # x read twice, a table written and read, the result written, 80 edges of 4 values and an index; all weights
+    weights = 3 * 16 * 16 + 2 * 16 * 32 + 16 + 16 + 32 + 16 + 4 * 16 + 4 * 16
+    assert merged["block 1"][1] == 4 * (5 * 160 + 80 * 5 + weights)
+
+
 def test_counts_around_the_network_by_hand(tool, points):
     cloud = np.random.default_rng(0).random((20, 3))
     found = {
@@ -98,7 +113,7 @@ def test_runs_on_a_tiny_cloud(tool, tmp_path, monkeypatch, capsys):
     for rows in stages.values():
         assert all(row["seconds"] > 0 and row["share"] > 0 for row in rows)
     assert stages["stage 1"][-1]["layer"] == "stage at once"
-    assert "gather-max" in capsys.readouterr().out
+    assert "block 1" in capsys.readouterr().out
 
 
 def test_too_small_a_cloud_is_refused_in_one_line(tool, monkeypatch):
