@@ -132,18 +132,19 @@ def _fill_inputs(noise, moments, edges, received, from_moments, from_noise, bias
         rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
         its = out[rows]
         inner = np.empty_like(its)
-        inner[:] = bias
+        _repeat(bias, inner)
         add_product(moments[rows], from_moments, inner)
         add_product(noise[rows], from_noise, inner)
         apply_silu(inner)
-        its[:] = mix_bias
+        _repeat(mix_bias, its)
         add_product(inner, mix[0], its)
         for r in range(len(its)):
             first = rows.start + r
             row_maximum(0, nothing, itself, edges[first : first + 1], edge, inner[r : r + 1])
         apply_silu(inner)
         add_product(inner, mix[1], its)
-        given = received[rows].copy()
+        given = np.empty((len(its), received.shape[1]), np.float32)
+        _add(received[rows], nothing[0], given)
         apply_silu(given)
         add_product(given, mix[2], its)
 
@@ -155,10 +156,10 @@ def _fill_moves(x, own, moments, spacing, hidden, hidden_bias, head, head_bias, 
         rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
         count = rows.stop - rows.start
         inner, answer = np.empty((count, len(hidden_bias)), np.float32), np.empty((count, len(head_bias)), np.float32)
-        inner[:] = hidden_bias
+        _repeat(hidden_bias, inner)
         add_product(x[rows], hidden, inner)
         apply_silu(inner)
-        answer[:] = head_bias
+        _repeat(head_bias, answer)
         add_product(inner, head, answer)
         for r in range(count):
             i = rows.start + r
@@ -173,12 +174,12 @@ def _fill_moves(x, own, moments, spacing, hidden, hidden_bias, head, head_bias, 
 @numba.njit(parallel=True, cache=True)
 def _fill_table(x, scale, shift, neighbour, table):  # type: ignore[no-untyped-def]
     """What neighbours gather: `B LayerNorm(x)`."""
-    m = len(x)
+    m, nothing = len(x), np.zeros(x.shape[1], np.float32)
     for piece in numba.prange((m + ROWS - 1) // ROWS):
         rows = slice(piece * ROWS, min(m, (piece + 1) * ROWS))
         normed = np.empty((rows.stop - rows.start, x.shape[1]), np.float32)
         _normalise(x[rows], scale, shift, normed)
-        table[rows] = 0
+        _repeat(nothing, table[rows])
         add_product(normed, neighbour, table[rows])
 
 
@@ -201,11 +202,18 @@ def _fill_rows(x, table, idx, edges, edge, norms, products, biases, out):  # typ
         _add(x[rows], biases[1], its)
         add_product(inner, products[1], its)
         _normalise(its, norms[2], norms[3], normed)
-        wide[:] = biases[2]
+        _repeat(biases[2], wide)
         add_product(normed, products[2], wide)
         apply_silu(wide)
         _add(its, biases[3], its)
         add_product(wide, products[3], its)
+
+
+@numba.njit(cache=True)
+def _repeat(bias, out):  # type: ignore[no-untyped-def]
+    for r in range(len(out)):
+        for c in range(out.shape[1]):
+            out[r, c] = bias[c]
 
 
 @numba.njit(cache=True)
