@@ -242,9 +242,8 @@ class LearnedDenoiser:
                 sigma, wanted, move, handed_on = self._first(stage, points, sigma, passes == 1, running)
             else:
                 apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
-                move, handed_on = self._stage(
-                    stage, points + apart, share * sigma, running, received, x.numpy() + apart
-                )
+                graphs = self._graphs(stage.features, points + apart, x.numpy() + apart)
+                move, handed_on = self._stage(stage, graphs, share * sigma, running, received)
             if p < min(self.model.leading, last):
                 received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
@@ -265,65 +264,45 @@ class LearnedDenoiser:
         estimate = estimate_behind(float(sigma.median()), len(points))  # sigma is in spacings
         assert isinstance(self.model, StagedDenoiser)
         wanted = self.model.subsets(estimate, len(points))
-        mixed = partial(self._mixed, stage, mixture=_whole_numbers(wanted))
+        whole = _AskedInSubsets(self, stage, points)
         if not self.walls:
-            return sigma, wanted, *mixed(points, sigma, progress=progress)
+            return sigma, wanted, *whole(sigma, wanted, progress)
         patch = PATCH_POINTS * max(_whole_numbers(wanted))
-        if whole := len(points) <= PATCHES * patch:
-            move, handed_on = mixed(points, sigma, progress=partial(part, progress, 0, 2))
+        if at_once := len(points) <= PATCHES * patch:
+            move, handed_on = whole(sigma, wanted, partial(part, progress, 0, 2))
         else:
             _, patches = query_tree(build_tree(points), scattered(points, PATCHES), patch)
-            answers = [mixed(points[rows], sigma[rows], progress=lambda done: None) for rows in patches]
-            move = np.concatenate([its[: round(CORE * patch)] for its, _ in answers])
+            asked = [(_AskedInSubsets(self, stage, points[rows]), sigma[rows]) for rows in patches]
+            answers = [its(told, wanted, lambda done: None)[0] for its, told in asked]
+            move = np.concatenate([its[: round(CORE * patch)] for its in answers])
         told, corrected = told_again(np.linalg.norm(move.astype(np.float64), axis=1) / estimate, len(points))
         if told > 1 and (estimate < RAISED or (hasty and len(points) <= SPARSE)):
             told = 1.0
-        if told != 1 or not whole:
+        if told != 1 or not at_once:
             sigma = told * sigma
             wanted = self.model.subsets(corrected * estimate, len(points))
-            mixed = partial(self._mixed, stage, mixture=_whole_numbers(wanted))
-            move, handed_on = mixed(points, sigma, progress=partial(part, progress, whole, 1 + whole))
+            move, handed_on = whole(sigma, wanted, partial(part, progress, at_once, 1 + at_once))
         return sigma, wanted, move, handed_on
-
-    def _mixed(
-        self,
-        stage: DenoisingStage,
-        points: NDArray[np.float64],
-        sigma: Tensor,
-        mixture: dict[int, float],
-        progress: Callable[[float], None],
-    ) -> tuple[NDArray[np.float32], Tensor]:
-        """Displacement and features handed on by a stage that looks at subsets, weighted by number of subsets."""
-        move, handed_on = np.zeros((len(points), 3), np.float32), torch.zeros(())
-        for done, (subsets, weight) in enumerate(mixture.items()):
-            its, its_features = self._stage(
-                stage, points + subsets_apart(points, subsets), sigma, partial(part, progress, done, len(mixture))
-            )
-            move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
-        return move, handed_on
 
     def _stage(
         self,
         stage: DenoisingStage,
-        points: NDArray[np.float64],
+        graphs: "_Graphs",
         sigma: Tensor,
         progress: Callable[[float], None],
         received: Tensor | None = None,
-        noisy: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float32], Tensor]:
-        """Displacement (n, 3) and features handed on; all but the first stage are given those and noisy positions."""
-        move = np.empty((len(points), 3), np.float32)
-        handed_on = np.empty((len(points), stage.hand_on.out_features), np.float32)
+        """Displacement (n, 3) and features handed on; all but the first stage are given those of the one before."""
+        move = np.empty((graphs.count, 3), np.float32)
+        handed_on = np.empty((graphs.count, stage.hand_on.out_features), np.float32)
 
-        def evaluate(tile: Tile | DeviceTile) -> tuple[NDArray[Any], ...]:
+        def evaluate(tile: Tile | DeviceTile, graph: NeighbourGraph) -> tuple[NDArray[Any], ...]:
             seen = torch.from_numpy(tile.members[: len(tile.idx)])
             given = None if received is None else received[seen].to(self.device)
-            with torch.inference_mode():
-                graph = self._graph(stage.features, tile, points, noisy)
-                answers = stage(graph, self._told(sigma, seen), given)
-                return tuple(answer.cpu().numpy() for answer in answers)
+            answers = stage(graph, self._told(sigma, seen), given)
+            return tuple(answer.cpu().numpy() for answer in answers)
 
-        self._tiling(stage.features, points).run(evaluate, (move, handed_on), progress)
+        graphs.run(evaluate, (move, handed_on), progress)
         return move, torch.from_numpy(handed_on)
 
     def _energy_score(
@@ -358,14 +337,12 @@ class LearnedDenoiser:
         features = np.empty((len(points), model.features.channels), np.float32)
         spacing = np.empty((len(points), 1), np.float32)
 
-        def evaluate(tile: Tile | DeviceTile) -> tuple[NDArray[Any], ...]:
-            graph = self._graph(model.features, tile, points)
+        def evaluate(tile: Tile | DeviceTile, graph: NeighbourGraph) -> tuple[NDArray[Any], ...]:
             told = self._told(sigma, torch.from_numpy(tile.members[: len(tile.idx)]))
-            with torch.inference_mode():
-                answer = model.features(graph, told / graph.spacing).cpu().numpy()
+            answer = model.features(graph, told / graph.spacing).cpu().numpy()
             return answer, tile.spacing[: len(answer), None]
 
-        self._tiling(model.features, points).run(evaluate, (features, spacing), lambda done: None)
+        self._graphs(model.features, points).run(evaluate, (features, spacing), lambda done: None)
 
         def score(x: Tensor, sigma: Tensor) -> Tensor:
             _, nearest = knn(points, self.ensemble, x.numpy())
@@ -389,6 +366,12 @@ class LearnedDenoiser:
 
         return score
 
+    def _graphs(
+        self, features: EdgeConvFeatures, points: NDArray[np.float64], noisy: NDArray[np.float64] | None = None
+    ) -> "_Graphs":
+        build = partial(self._graph, features, points=points, noisy=noisy)
+        return _Graphs(len(points), self._tiling(features, points), build)
+
     def _tiling(self, features: EdgeConvFeatures, points: NDArray[np.float64]) -> Tiling | DeviceTiling:
         if self.device.type != "cuda":
             return Tiling(points, features.neighbours, features.layers, self.tile)
@@ -400,7 +383,7 @@ class LearnedDenoiser:
         features: EdgeConvFeatures,
         tile: Tile | DeviceTile,
         points: NDArray[np.float64],
-        noisy: NDArray[np.float64] | None = None,
+        noisy: NDArray[np.float64] | None,
     ) -> NeighbourGraph:
         members = points[tile.members]
         if isinstance(tile, DeviceTile):
@@ -413,6 +396,65 @@ class LearnedDenoiser:
 
     def _told(self, sigma: Tensor, rows: Tensor) -> Tensor:
         return sigma[rows].float().to(self.device)
+
+
+class _Graphs:
+    """The graphs of a cloud of `count` points, tile by tile; one of all points stays for when they are asked again."""
+
+    def __init__(
+        self, count: int, tiling: Tiling | DeviceTiling, build: Callable[[Tile | DeviceTile], NeighbourGraph]
+    ) -> None:
+        self.count, self._tiling, self._build = count, tiling, build
+        self._whole: tuple[Tile | DeviceTile, NeighbourGraph] | None = None
+
+    def run(
+        self,
+        evaluate: Callable[[Tile | DeviceTile, NeighbourGraph], tuple[NDArray[Any], ...]],
+        outputs: tuple[NDArray[Any], ...],
+        progress: Callable[[float], None],
+    ) -> None:
+        """`pcdenoise.denoisers.tiling.run_in_tiles` over the cloud, in inference mode."""
+
+        def asked(tile: Tile | DeviceTile) -> tuple[NDArray[Any], ...]:
+            with torch.inference_mode():
+                graph = self._build(tile)
+                answers = evaluate(tile, graph)
+            if len(tile.rows) == self.count:
+                self._whole = tile, graph
+            return answers
+
+        if self._whole is None:
+            self._tiling.run(asked, outputs, progress)
+            return
+        tile, graph = self._whole
+        with torch.inference_mode():
+            answers = evaluate(tile, graph)
+        for output, answer in zip(outputs, answers, strict=True):
+            output[tile.rows] = answer
+        progress(1.0)
+
+
+class _AskedInSubsets:
+    """The first stage over interleaved subsets of a cloud, each on its own; searched once for each number of them."""
+
+    def __init__(self, denoiser: LearnedDenoiser, stage: DenoisingStage, points: NDArray[np.float64]) -> None:
+        self._denoiser, self._stage, self._points = denoiser, stage, points
+        self._graphs: dict[int, _Graphs] = {}
+
+    def __call__(
+        self, sigma: Tensor, subsets: float, progress: Callable[[float], None]
+    ) -> tuple[NDArray[np.float32], Tensor]:
+        """Displacement and features handed on, mixed of the whole numbers of subsets next to this one."""
+        points, mixture = self._points, _whole_numbers(subsets)
+        move, handed_on = np.zeros((len(points), 3), np.float32), torch.zeros(())
+        for done, (count, weight) in enumerate(mixture.items()):
+            if count not in self._graphs:
+                apart = points + subsets_apart(points, count)
+                self._graphs[count] = self._denoiser._graphs(self._stage.features, apart)
+            running = partial(part, progress, done, len(mixture))
+            its, its_features = self._denoiser._stage(self._stage, self._graphs[count], sigma, running)
+            move, handed_on = move + np.float32(weight) * its, handed_on + weight * its_features
+        return move, handed_on
 
 
 def _whole_numbers(count: float) -> dict[int, float]:

@@ -216,9 +216,9 @@ def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_
         levels, told = [], []
         original = LearnedDenoiser._stage
 
-        def stage(self, stage, points, sigma, *rest):
-            levels.append((len(points), float(sigma[0])))
-            return original(self, stage, points, sigma, *rest)
+        def stage(self, stage, graphs, sigma, *rest):
+            levels.append((graphs.count, float(sigma[0])))
+            return original(self, stage, graphs, sigma, *rest)
 
         monkeypatch.setattr(LearnedDenoiser, "_stage", stage)
         LearnedDenoiser(model, relaxation=0.0)(cloud, np.full(len(cloud), 0.4), 1, told.append)
@@ -232,6 +232,28 @@ def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_
     assert [count for count, _ in asked] == [n // 3, n // 3, n]
     assert asked[-1][1] == pytest.approx(whole[-1][1], rel=0.1)
     assert asked[-1][1] != pytest.approx(0.4, rel=0.1)
+
+
+def test_a_cloud_that_is_asked_again_is_searched_once(model, cloud, by_moves, monkeypatch):
+    by_moves(*[[[0.0, 10.0], [0.0, 10.0]]] * 2)
+    searched, tiling, asked = [], LearnedDenoiser._tiling, learned._Graphs.run
+
+    def counted(self, features, points):
+        searched.append(len(points))
+        return tiling(self, features, points)
+
+    def forgetful(self, *rest):
+        self._whole = None
+        asked(self, *rest)
+
+    def denoised():
+        return LearnedDenoiser(model, relaxation=0.0)(cloud, np.full(len(cloud), 0.4), 1)
+
+    monkeypatch.setattr(LearnedDenoiser, "_tiling", counted)
+    once = denoised()
+    assert searched == [len(cloud)]
+    monkeypatch.setattr(learned._Graphs, "run", forgetful)
+    assert np.array_equal(denoised(), once)
 
 
 def test_polishing_in_tiles_is_that_in_training(model, cloud):
