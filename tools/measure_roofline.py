@@ -183,7 +183,7 @@ def stage_layers(
     inputs, shapes = by_pieces(embedded, moments, noise), by_pieces(shape, graph.edges)
     x = by_pieces(mixed, inputs, shapes, given)
     into = [module for module in (features.moments, features.noise) if module is not None]
-    if fused(x, c, given.shape[1]):
+    if fused((c, given.shape[1]), x, features.mix.weight):
         edges = gather_layer("", lambda: None, graph, c, table=0)
         layers = [
             Layer(
@@ -191,28 +191,30 @@ def stage_layers(
                 lambda: features.inputs(noise, graph.moments, graph.edges, given),
                 product_flops(n, *into, features.mix) + edges.flops,
                 edges.traffic + FLOAT * n * (moments.shape[1] + told + given.shape[1]) + bytes_of(*into, features.mix),
-            ),
-            *(fused_block_layer(f"block {b}", block, graph, x, noise) for b, block in enumerate(features.blocks, 1)),
+            )
         ]
-        return [*layers, *result_layers(stage, graph, relative, x)]
-    layers = [
-        Layer(
-            "input: moments",
-            partial(by_pieces, embedded, moments, noise),
-            product_flops(n, *into),
-            FLOAT * n * (moments.shape[1] + told + c) + bytes_of(*into),
-        ),
-        gather_layer("input: gather-max", partial(by_pieces, shape, graph.edges), graph, c, table=1),
-        Layer(
-            "input: mix",
-            partial(by_pieces, mixed, inputs, shapes, given),
-            product_flops(n, features.mix),
-            FLOAT * n * (2 * c + given.shape[1] + c) + bytes_of(features.mix),
-        ),
-    ]
+    else:
+        layers = [
+            Layer(
+                "input: moments",
+                partial(by_pieces, embedded, moments, noise),
+                product_flops(n, *into),
+                FLOAT * n * (moments.shape[1] + told + c) + bytes_of(*into),
+            ),
+            gather_layer("input: gather-max", partial(by_pieces, shape, graph.edges), graph, c, table=1),
+            Layer(
+                "input: mix",
+                partial(by_pieces, mixed, inputs, shapes, given),
+                product_flops(n, features.mix),
+                FLOAT * n * (2 * c + given.shape[1] + c) + bytes_of(features.mix),
+            ),
+        ]
     for b, block in enumerate(features.blocks, 1):
         assert isinstance(block, EdgeConvBlock)
-        layers += block_layers(f"block {b}", block, graph, x, noise)
+        if block.film is None and fused(block.expand.weight.shape, x, block.expand.weight):
+            layers.append(fused_block_layer(f"block {b}", block, graph, x, noise))
+        else:
+            layers += block_layers(f"block {b}", block, graph, x, noise)
     return [*layers, *result_layers(stage, graph, relative, x)]
 
 
@@ -232,9 +234,8 @@ def result_layers(stage: DenoisingStage, graph: NeighbourGraph, relative: Tensor
     ]
 
 
-def fused_block_layer(name: str, block: nn.Module, graph: NeighbourGraph, x: Tensor, noise: Tensor) -> Layer:
+def fused_block_layer(name: str, block: EdgeConvBlock, graph: NeighbourGraph, x: Tensor, noise: Tensor) -> Layer:
     """An EdgeConv block in one: x is read twice, the table that is gathered from written and read."""
-    assert isinstance(block, EdgeConvBlock)
     (n, c), products = x.shape, (block.neighbour, block.centre, block.out, block.expand, block.reduce)
     edges = gather_layer("", lambda: None, graph, c, table=n)
     return Layer(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
-from pcdenoise.denoisers.tiling import Tile, Tiling
+from pcdenoise.denoisers.tiling import Tile, Tiling, is_memory
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import build_tree, knn, query_tree
 from pcdenoise.geometry.noise import scattered
@@ -272,9 +272,7 @@ class LearnedDenoiser:
             move, handed_on = whole(sigma, wanted, partial(part, progress, 0, 2))
         else:
             _, patches = query_tree(build_tree(points), scattered(points, PATCHES), patch)
-            asked = [(_AskedInSubsets(self, stage, points[rows]), sigma[rows]) for rows in patches]
-            answers = [its(told, wanted, lambda done: None)[0] for its, told in asked]
-            move = np.concatenate([its[: round(CORE * patch)] for its in answers])
+            move = np.concatenate([self._inner_moves(stage, points[rows], sigma[rows], wanted) for rows in patches])
         told, corrected = told_again(np.linalg.norm(move.astype(np.float64), axis=1) / estimate, len(points))
         if told > 1 and (estimate < RAISED or (hasty and len(points) <= SPARSE)):
             told = 1.0
@@ -283,6 +281,13 @@ class LearnedDenoiser:
             wanted = self.model.subsets(corrected * estimate, len(points))
             move, handed_on = whole(sigma, wanted, partial(part, progress, at_once, 1 + at_once))
         return sigma, wanted, move, handed_on
+
+    def _inner_moves(
+        self, stage: DenoisingStage, patch: NDArray[np.float64], sigma: Tensor, subsets: float
+    ) -> NDArray[np.float32]:
+        """Where the first stage moves the inner points of a patch, which come first."""
+        move, _ = _AskedInSubsets(self, stage, patch)(sigma, subsets, lambda done: None)
+        return move[: round(CORE * len(patch))]
 
     def _stage(
         self,
@@ -423,15 +428,21 @@ class _Graphs:
                 self._whole = tile, graph
             return answers
 
-        if self._whole is None:
-            self._tiling.run(asked, outputs, progress)
-            return
-        tile, graph = self._whole
-        with torch.inference_mode():
-            answers = evaluate(tile, graph)
-        for output, answer in zip(outputs, answers, strict=True):
-            output[tile.rows] = answer
-        progress(1.0)
+        if self._whole is not None:
+            tile, graph = self._whole
+            try:
+                with torch.inference_mode():
+                    answers = evaluate(tile, graph)
+            except (MemoryError, RuntimeError) as error:
+                if not is_memory(error):
+                    raise
+                self._whole = None
+            else:
+                for output, answer in zip(outputs, answers, strict=True):
+                    output[tile.rows] = answer
+                progress(1.0)
+                return
+        self._tiling.run(asked, outputs, progress)
 
 
 class _AskedInSubsets:
@@ -446,6 +457,7 @@ class _AskedInSubsets:
     ) -> tuple[NDArray[np.float32], Tensor]:
         """Displacement and features handed on, mixed of the whole numbers of subsets next to this one."""
         points, mixture = self._points, _whole_numbers(subsets)
+        self._graphs = {count: its for count, its in self._graphs.items() if count in mixture}
         move, handed_on = np.zeros((len(points), 3), np.float32), torch.zeros(())
         for done, (count, weight) in enumerate(mixture.items()):
             if count not in self._graphs:

@@ -67,7 +67,7 @@ def run_in_tiles(
         try:
             results = evaluate(rows)
         except (MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+            if not is_memory(error):
                 raise
             if len(rows) <= SMALLEST_TILE:
                 raise OutOfMemoryError(
@@ -168,5 +168,6 @@ class Tiling:
         return np.concatenate(rings)
 
 
-def _is_memory(error: BaseException) -> bool:
+def is_memory(error: BaseException) -> bool:
+    """Whether it says that memory was not enough."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)

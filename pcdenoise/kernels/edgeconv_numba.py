@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pcdenoise.kernels.vectors import LANES, add_product, apply_silu, row_maximum
 
+VECTORS = "18554ffaa61a"  # what `vectors` is: numba compiles again only where this file has changed
 ROWS = 48  # at a time: with all that comes in between, and the columns of a product, they fit into the first cache
 _EPSILON = 1e-5  # of torch's LayerNorm
 
@@ -86,8 +87,10 @@ def block(x: Tensor, idx: Tensor, edges: Tensor, weights: Mapping[str, Tensor]) 
     return torch.from_numpy(result)
 
 
-def moves(x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """The displacements (n, 3) of `pcdenoise.networks.denoiser.DenoisingStage`.
+def answers(
+    x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor, weights: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The displacements (n, 3) of `pcdenoise.networks.denoiser.DenoisingStage`, and what it hands on (n, r).
 
         move_i = s_i ( sum_k A_k,i m_k,i + own_i b_i ),   (A, b) = head(F_T)
 
@@ -98,21 +101,20 @@ def moves(x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor, weights: Map
         spacing: (n, 1).
         weights: those of the stage by name.
     """
-    w = _arrays({name: weights[name] for name in ("hidden.weight", "hidden.bias", "head.weight", "head.bias")})
+    w = _arrays({name: its for name, its in weights.items() if name.startswith(("hidden.", "head.", "hand_on."))})
     more = -len(w["head.bias"]) % LANES
-    result = np.empty((len(x), 3), np.float32)
-    _fill_moves(
+    move, handed_on = np.empty((len(x), 3), np.float32), np.empty((len(x), len(w["hand_on.bias"])), np.float32)
+    _fill_answers(
         _array(x),
         _array(own),
         _array(moments),
         _array(spacing),
-        w["hidden.weight"],
-        w["hidden.bias"],
-        np.pad(w["head.weight"], ((0, 0), (0, more))),
-        np.pad(w["head.bias"], (0, more)),
-        result,
+        (w["hidden.weight"], np.pad(w["head.weight"], ((0, 0), (0, more))), w["hand_on.weight"]),
+        (w["hidden.bias"], np.pad(w["head.bias"], (0, more)), w["hand_on.bias"]),
+        move,
+        handed_on,
     )
-    return torch.from_numpy(result)
+    return torch.from_numpy(move), torch.from_numpy(handed_on)
 
 
 def _arrays(weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -144,23 +146,25 @@ def _fill_inputs(noise, moments, edges, received, from_moments, from_noise, bias
         apply_silu(inner)
         add_product(inner, mix[1], its)
         given = np.empty((len(its), received.shape[1]), np.float32)
-        _add(received[rows], nothing[0], given)
+        _copy(received[rows], given)
         apply_silu(given)
         add_product(given, mix[2], its)
 
 
 @numba.njit(parallel=True, cache=True)
-def _fill_moves(x, own, moments, spacing, hidden, hidden_bias, head, head_bias, out):  # type: ignore[no-untyped-def]
-    n = len(out)
+def _fill_answers(x, own, moments, spacing, products, biases, moves, handed_on):  # type: ignore[no-untyped-def]
+    n = len(moves)
     for piece in numba.prange((n + ROWS - 1) // ROWS):
         rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
         count = rows.stop - rows.start
-        inner, answer = np.empty((count, len(hidden_bias)), np.float32), np.empty((count, len(head_bias)), np.float32)
-        _repeat(hidden_bias, inner)
-        add_product(x[rows], hidden, inner)
+        inner, answer = np.empty((count, len(biases[0])), np.float32), np.empty((count, len(biases[1])), np.float32)
+        _repeat(biases[0], inner)
+        add_product(x[rows], products[0], inner)
         apply_silu(inner)
-        _repeat(head_bias, answer)
-        add_product(inner, head, answer)
+        _repeat(biases[1], answer)
+        add_product(inner, products[1], answer)
+        _repeat(biases[2], handed_on[rows])
+        add_product(x[rows], products[2], handed_on[rows])
         for r in range(count):
             i = rows.start + r
             for a in range(3):
@@ -168,7 +172,7 @@ def _fill_moves(x, own, moments, spacing, hidden, hidden_bias, head, head_bias, 
                 for k in range(moments.shape[1]):
                     for b in range(3):
                         move += answer[r, 3 + 9 * k + 3 * a + b] * moments[i, k, b]
-                out[i, a] = move * spacing[i, 0]
+                moves[i, a] = move * spacing[i, 0]
 
 
 @numba.njit(parallel=True, cache=True)
@@ -207,6 +211,13 @@ def _fill_rows(x, table, idx, edges, edge, norms, products, biases, out):  # typ
         apply_silu(wide)
         _add(its, biases[3], its)
         add_product(wide, products[3], its)
+
+
+@numba.njit(cache=True)
+def _copy(x, out):  # type: ignore[no-untyped-def]
+    for r in range(len(x)):
+        for c in range(x.shape[1]):
+            out[r, c] = x[r, c]
 
 
 @numba.njit(cache=True)

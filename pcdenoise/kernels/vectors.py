@@ -12,6 +12,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -22,6 +23,8 @@ _INDEX, _INT32, _INT8 = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 def _row_maximum(typing: Any, i: Any, h: Any, idx: Any, edges: Any, weight: Any, out: Any) -> Any:  # noqa: ARG001
     """`out[i, c] = max_j  h[idx[i, j], c] + sum_e edges[i, j, e] * weight[e, c]`."""
+    _check({h.dtype}, h, edges, weight, out)
+    _check({types.int32}, idx)
     return types.void(i, h, idx, edges, weight, out), _maximum_code
 
 
@@ -36,17 +39,28 @@ def _row_maximum_and_argument(
     arg: Any,
 ) -> Any:
     """The same, and in `arg[i, c]` the first neighbour that has it."""
+    _check({h.dtype}, h, edges, weight, out)
+    _check({types.int32}, idx)
+    _check({types.int8}, arg)
     return types.void(i, h, idx, edges, weight, out, arg), _maximum_code
 
 
 def _add_product(typing: Any, a: Any, b: Any, out: Any) -> Any:  # noqa: ARG001
     """`out += a @ b` for (r, k), (k, n), (r, n) float32, n a multiple of `LANES`."""
+    _check({types.float32}, a, b, out)
     return types.void(a, b, out), _product_code
 
 
 def _apply_silu(typing: Any, x: Any) -> Any:  # noqa: ARG001
-    """`x <- x / (1 + exp(-x))` for (r, n) float32, n a multiple of `LANES`; to 3e-7 of the value."""
+    """`x <- x / (1 + exp(-x))` for (r, n) float32, n a multiple of `LANES`; to 3e-7 of the value for x above -88."""
+    _check({types.float32}, x)
     return types.void(x), _silu_code
+
+
+def _check(dtypes: set[Any], *arrays: Any) -> None:
+    """Addresses are taken without looking: what does not fit is refused where it is compiled."""
+    if not all(isinstance(array, types.Array) and array.layout == "C" and array.dtype in dtypes for array in arrays):
+        raise TypingError(f"{', '.join(map(str, arrays))}: give contiguous arrays of {', '.join(map(str, dtypes))}")
 
 
 row_maximum: Any = intrinsic(_row_maximum)

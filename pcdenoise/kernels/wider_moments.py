@@ -83,7 +83,7 @@ def _hop_reference(idx: Tensor, edges: Tensor, spacing: Tensor, moments: Tensor)
 
 
 # Contraction to fused multiply-add, no reassociation: the same bits at any thread count.
-@numba.njit(parallel=True, fastmath={"contract", "nnan", "ninf", "nsz"}, cache=True)
+@numba.njit(parallel=True, fastmath={"contract", "nsz"}, cache=True)
 def _hop(moments: Any, idx: Any, edges: Any, spacing: Any, relative: Any, out: Any) -> None:
     """One hop in the unit of the points, (m, kinds, 9) to (n, kinds, 9), and in that of the spacing (kinds, n', 9)."""
     n, k = idx.shape

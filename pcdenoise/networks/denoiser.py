@@ -64,11 +64,9 @@ class DenoisingStage(nn.Module):
         last = graph.sizes[-1]
         own = torch.ones_like(relative) if self.features.conditioning == "none" else relative
         columns = (x, own[:last], graph.moments[:last], graph.spacing[:last])
-        if fused(x, self.features.channels):
-            move = edgeconv_numba.moves(*columns, dict(self.named_parameters()))
-        else:
-            move = by_pieces(self._move, *columns)
-        return move, by_pieces(self.hand_on, x)
+        if fused((self.features.channels, self.hand_on.out_features), *columns, self.head.weight):
+            return edgeconv_numba.answers(*columns, dict(self.named_parameters()))
+        return by_pieces(self._move, *columns), by_pieces(self.hand_on, x)
 
     def _move(self, x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor) -> Tensor:
         """Displacement in the unit of the points."""
@@ -95,7 +93,8 @@ class StagedDenoiser(ScoreNetwork):
     With `polish` the last stages see what those before have made, spread evenly along the surface, and are told that
     share of the noise. Spreading leaves the surface where it is curved, and evenness shows what noise is left. What
     strong noise leaves are waves longer than a neighbourhood: with `polish_subsets` the first stage that polishes looks
-    at `polish_subsets m` subsets, rounded, of at least `FULL_SUBSET` points of the cloud.
+    at `polish_subsets m` subsets, rounded, of at least `FULL_SUBSET` points of the cloud, a further last one at all
+    of them, and those between at numbers that fall by the same factor each time.
 
     With `noisy_moments` all stages but the first also see where the points around were before any of them moved: what
     has been moved tells which belong together, and the noisy positions where those are to be.
@@ -210,8 +209,13 @@ class StagedDenoiser(ScoreNetwork):
         """
         if stage == 0:
             return wanted
-        most = points // self.FULL_SUBSET if stage == self.leading else 1
-        return max(1.0, min(self.polish_subsets * wanted, most))
+        if stage < self.leading:
+            return 1.0
+        first = max(1.0, min(self.polish_subsets * wanted, points // self.FULL_SUBSET))
+        if stage == self.leading:
+            return first
+        last = len(self.stages) - 1
+        return float(first ** (max(0, last - stage) / max(1, last - self.leading)))
 
     def subsets(self, relative: float, points: int) -> float:
         """How many interleaved subsets the first stage looks at, not rounded.

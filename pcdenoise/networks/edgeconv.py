@@ -1,6 +1,6 @@
 """EdgeConv in its linear-first form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,7 @@ class EdgeConvBlock(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, idx: Tensor, edges: Tensor, noise: Tensor) -> Tensor:
-        if self.film is None and fused(x, *self.expand.weight.shape):
+        if self.film is None and fused(self.expand.weight.shape, x, edges, self.expand.weight):
             return edgeconv_numba.block(x, idx, edges, dict(self.named_parameters()))
         gathered_from = by_pieces(lambda *rows: self.neighbour(self._normed(*rows)), x, noise)
         n = len(idx)
@@ -67,10 +67,10 @@ class EdgeConvBlock(nn.Module):
         return x + self.reduce(F.silu(self.expand(self.mlp_norm(x))))  # type: ignore[no-any-return]
 
 
-def fused(x: Tensor, *widths: int) -> bool:
-    """Whether layers of these widths over x are computed by `pcdenoise.kernels.edgeconv_numba`."""
-    here = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
-    return here and edgeconv_numba.fits(*widths)
+def fused(widths: Sequence[int], *tensors: Tensor) -> bool:
+    """Whether layers of these widths over these values and weights are left to `pcdenoise.kernels.edgeconv_numba`."""
+    here = all(its.device.type == "cpu" and its.dtype == torch.float32 for its in tensors)
+    return here and not torch.is_grad_enabled() and edgeconv_numba.fits(*widths)
 
 
 def by_pieces(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:

@@ -98,10 +98,11 @@ class EdgeConvFeatures(nn.Module):
 
     def inputs(self, noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor) -> Tensor:
         """What the first block is given (n, C), from the embedded noise (n, embedding) and so many rows of a graph."""
-        if not fused(edges, self.channels, received.shape[1]):
-            return by_pieces(self._input, noise, moments, edges, received)
+        columns = (noise, moments, edges, received)
+        if not fused((self.channels, received.shape[1]), *columns, self.mix.weight):
+            return by_pieces(self._input, *columns)
         own = {name: its for name, its in self.named_parameters() if not name.startswith(("blocks", "norm"))}
-        return edgeconv_numba.inputs(noise, moments, edges, received, own)
+        return edgeconv_numba.inputs(*columns, own)
 
     def _kept(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """A part of the network, of which the inputs alone are kept for the backward pass if it is `recomputed`."""

@@ -256,6 +256,27 @@ def test_a_cloud_that_is_asked_again_is_searched_once(model, cloud, by_moves, mo
     assert np.array_equal(denoised(), once)
 
 
+def test_where_memory_runs_out_the_second_time_tiles_are_halved():
+    points = np.random.default_rng(0).random((3000, 3))
+    graphs = learned._Graphs(3000, learned.Tiling(points, 8, 1, 5000), lambda tile: None)
+    sizes = []
+
+    def evaluate(limit):
+        def evaluated(tile, graph):
+            if len(tile.rows) > limit:
+                raise MemoryError
+            sizes.append(len(tile.rows))
+            return (points[tile.rows, 0],)
+
+        return evaluated
+
+    for limit in (3000, 2000):
+        out = np.zeros(3000)
+        graphs.run(evaluate(limit), (out,), lambda done: None)
+        np.testing.assert_array_equal(out, points[:, 0])
+    assert sizes == [3000, 1500, 1500]
+
+
 def test_polishing_in_tiles_is_that_in_training(model, cloud):
     """The stages one after another, spread before the last, and once more at its end within its share of the noise."""
     polishing = StagedDenoiser(**SHAPE, blocks=(2, 2), polish=0.25).eval()

@@ -84,7 +84,7 @@ def test_other_widths_and_film_go_another_way():
 
 
 @pytest.mark.parametrize("conditioning", ["input", "none"])
-@pytest.mark.parametrize("received", [0, 16])
+@pytest.mark.parametrize("received", [0, 16, 48])
 def test_a_stage_without_gradients_is_the_one_with(conditioning, received):
     generator = torch.Generator().manual_seed(0)
     stage = DenoisingStage(EdgeConvFeatures(32, 2, 9, (4, 9), conditioning, received, hops=1), 16)

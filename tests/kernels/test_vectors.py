@@ -1,7 +1,11 @@
+import hashlib
+import inspect
+
 import numba
 import numpy as np
 import pytest
 
+from pcdenoise.kernels import edgeconv_numba, gather_max_numba, vectors
 from pcdenoise.kernels.vectors import LANES, add_product, apply_silu
 
 
@@ -52,3 +56,20 @@ def test_silu_of_what_is_not_a_number_is_none():
     activated(x)
     assert np.isnan(x[0, 3])
     assert np.isfinite(np.delete(x[0], 3)).all()
+
+
+@pytest.mark.parametrize(
+    "a",
+    [np.zeros((4, 8)), np.zeros((4, 8), np.float32)[:, ::2], np.zeros((4, 8), np.float32).T],
+    ids=["float64", "strided", "transposed"],
+)
+def test_what_does_not_fit_is_refused_and_not_misread(a):
+    with pytest.raises(numba.core.errors.TypingError, match="give contiguous arrays of float32"):
+        multiplied(a, np.zeros((a.shape[1], LANES), np.float32), np.zeros((len(a), LANES), np.float32))
+
+
+@pytest.mark.parametrize("caller", [edgeconv_numba, gather_max_numba])
+def test_what_was_compiled_before_vectors_changed_is_not_used(caller):
+    """Numba compiles again where the file of a function has changed, but does not ask about what that one calls."""
+    found = hashlib.sha256(inspect.getsource(vectors).encode()).hexdigest()[:12]
+    assert found == caller.VECTORS, f"write VECTORS = {found!r} into {caller.__file__}"

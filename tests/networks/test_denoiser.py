@@ -136,6 +136,15 @@ def test_the_last_stage_polishes():
         StagedDenoiser(**SHAPE, blocks=(2, 1), polish=0.5, polishes=2)
 
 
+def test_of_three_stages_that_polish_each_looks_at_fewer_subsets():
+    model = StagedDenoiser(**SHAPE, blocks=(1, 1, 1, 1), subset_sigma=0.5, polish=0.25, polishes=3, polish_subsets=2.0)
+    assert [model.stage_subsets(p, 8.0, 200_000) for p in range(6)] == [8.0, 16.0, 4.0, 1.0, 1.0, 1.0]
+    assert [model.stage_subsets(p, 8.0, 54_000) for p in range(4)] == [8.0, 9.0, 3.0, 1.0]
+    assert model.limits == (0.0, 1.0, 0.25, 0.25)
+    single = StagedDenoiser(**SHAPE, blocks=(1, 1), subset_sigma=0.5, polish=0.25, polish_subsets=2.0)
+    assert [single.stage_subsets(p, 8.0, 200_000) for p in range(3)] == [8.0, 16.0, 1.0]
+
+
 def test_two_stages_polish_the_first_of_them_in_subsets():
     """Each after the points were spread, the second time less; both know what the stage that led handed on."""
     points = np.random.default_rng(0).standard_normal((1500, 3)) * [6.0, 6.0, 1.0]
