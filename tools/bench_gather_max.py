@@ -1,4 +1,4 @@
-"""Time the fused gather-max against eager torch: 10,000 points, k = 32, 64 channels, float32, in one run.
+"""Time the fused gather-max, and a fused EdgeConv block, against torch: 10,000 points, k = 32, 64 channels, in one run.
 
 python tools/bench_gather_max.py
 """
@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import time
 from collections.abc import Callable
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from torch import Tensor
 
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.kernels.gather_max import gather_max, gather_max_reference
+from pcdenoise.networks import edgeconv
+from pcdenoise.networks.edgeconv import EdgeConvBlock
 
 POINTS, NEIGHBOURS, CHANNELS, REPEATS = 10_000, 32, 64, 15
 
@@ -66,6 +69,16 @@ def main() -> None:
     for name, run in (("forward", forward), ("forward and backward", both), ("and double backward", twice)):
         eager, fused = (milliseconds(partial(run, operator)) for operator in (gather_max_reference, gather_max))
         table.add_row(name, f"{eager:.1f}", f"{fused:.1f}", f"{eager / fused:.1f} x")
+    for name, operator in (
+        ("block, without gradients", gather_max_reference),
+        ("block, its gather-max fused", gather_max),
+    ):
+        layer = EdgeConvBlock(CHANNELS)
+        with torch.no_grad(), patch.multiple(edgeconv, fused=lambda *asked: False, gather_max=operator):
+            apart = milliseconds(partial(layer, h, idx, edges, h[:, :0]))
+        with torch.no_grad():
+            fused = milliseconds(partial(layer, h, idx, edges, h[:, :0]))
+        table.add_row(name, f"{apart:.1f}", f"{fused:.1f}", f"{apart / fused:.1f} x")
     Console().print(table)
 
 
