@@ -1,6 +1,6 @@
 """The engine that runs a whole-cloud network over a cloud, tile by tile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -45,6 +45,7 @@ RAISED = 0.45  # spacings; of weaker noise no more is told
 BOUNDED, AGAIN_BOUNDED = 2.78, np.array([[0.86, 0.92], [1.2, 1.05]])
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
+HALF_TURNS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
 SPREAD_WHOLLY = 0.75  # spacings; after weaker noise the last spreading is shorter, see below
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # An energy's gradient keeps all activations of a tile, and its rings twice.
@@ -113,6 +114,8 @@ class LearnedDenoiser:
             the network put them.
         ensemble: fields of so many nearest points of the noisy cloud are averaged, where each row has its own.
         walls: whether a `StagedDenoiser` is told anew by how far its first stage moves the points, see `AGAIN_SPARSE`.
+        half_turns: whether the last stage of a `StagedDenoiser` with `polish` is asked in four orientations, half a
+            turn about each axis apart, and its moves are averaged.
     """
 
     model: ScoreNetwork
@@ -122,6 +125,7 @@ class LearnedDenoiser:
     relaxation: float = RELAXATION
     ensemble: int = 4
     walls: bool = True
+    half_turns: bool = True
 
     @property
     def neighbours(self) -> int:
@@ -243,7 +247,8 @@ class LearnedDenoiser:
             else:
                 apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
                 graphs = self._graphs(stage.features, points + apart, x.numpy() + apart)
-                move, handed_on = self._stage(stage, graphs, share * sigma, running, received)
+                turns = HALF_TURNS if self.half_turns and share < 1 and p >= last else HALF_TURNS[:1]
+                move, handed_on = self._stage(stage, graphs, share * sigma, running, received, turns)
             if p < min(self.model.leading, last):
                 received = handed_on
             points = points + np.where(np.isfinite(move).all(axis=1, keepdims=True), move, 0.0)
@@ -296,16 +301,23 @@ class LearnedDenoiser:
         sigma: Tensor,
         progress: Callable[[float], None],
         received: Tensor | None = None,
+        turns: Sequence[tuple[int, int, int]] = HALF_TURNS[:1],
     ) -> tuple[NDArray[np.float32], Tensor]:
-        """Displacement (n, 3) and features handed on; all but the first stage are given those of the one before."""
+        """Displacement (n, 3), the mean over some orientations, and features handed on, those of the last of them.
+
+        All but the first stage are given the features of the one before.
+        """
         move = np.empty((graphs.count, 3), np.float32)
         handed_on = np.empty((graphs.count, stage.hand_on.out_features), np.float32)
 
         def evaluate(tile: Tile | DeviceTile, graph: NeighbourGraph) -> tuple[NDArray[Any], ...]:
             seen = torch.from_numpy(tile.members[: len(tile.idx)])
             given = None if received is None else received[seen].to(self.device)
-            answers = stage(graph, self._told(sigma, seen), given)
-            return tuple(answer.cpu().numpy() for answer in answers)
+            told, total = self._told(sigma, seen), torch.zeros((), device=self.device)
+            for signs in turns:
+                its, features = stage(graph.half_turned(signs), told, given)
+                total = total + its * its.new_tensor(signs)
+            return (total / len(turns)).cpu().numpy(), features.cpu().numpy()
 
         graphs.run(evaluate, (move, handed_on), progress)
         return move, torch.from_numpy(handed_on)

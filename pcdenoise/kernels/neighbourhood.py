@@ -1,7 +1,7 @@
 """What a network sees of the positions: edges and neighbourhood moments, in units of the local spacing."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
@@ -40,6 +40,19 @@ class NeighbourGraph:
         return NeighbourGraph(
             self.idx.to(device), self.edges.to(device), self.moments.to(device), self.spacing.to(device), self.sizes
         )
+
+    def half_turned(self, signs: tuple[int, int, int]) -> "NeighbourGraph":
+        """The graph of the points turned by half a turn about an axis, to the bit.
+
+        Args:
+            signs: of the three coordinates, with the product 1.
+        """
+        x, y, z = signs
+        if (x, y, z) == (1, 1, 1):
+            return self
+        edges = self.edges * self.edges.new_tensor([x, y, z, 1])
+        moments = self.moments * self.moments.new_tensor([x, y, z, 1, 1, 1, x * y, x * z, y * z])
+        return replace(self, edges=edges, moments=moments)
 
 
 def local_spacing(distances: NDArray[Any], idx: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.geometry.noise import spacing
 from pcdenoise.networks.conditional import ConditionalScore
-from pcdenoise.networks.denoiser import StagedDenoiser
+from pcdenoise.networks.denoiser import StagedDenoiser, StageField
 from pcdenoise.networks.energy import EnergyNetwork
 from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
@@ -277,19 +277,28 @@ def test_where_memory_runs_out_the_second_time_tiles_are_halved():
     assert sizes == [3000, 1500, 1500]
 
 
-def test_polishing_in_tiles_is_that_in_training(model, cloud):
+@pytest.mark.parametrize("half_turns", [False, True])
+def test_polishing_in_tiles_is_that_in_training(model, cloud, half_turns):
     """The stages one after another, spread before the last, and once more at its end within its share of the noise."""
     polishing = StagedDenoiser(**SHAPE, blocks=(2, 2), polish=0.25).eval()
     polishing.load_state_dict(model.state_dict())
     patches = patches_of(cloud, 0.5)
     unit = np.full(len(cloud), 0.5)
+    turns = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]] if half_turns else [[1, 1, 1]]
+
+    def polished(x, received):
+        moves = []
+        for signs in torch.tensor(turns, dtype=torch.float64):
+            field = StageField(polishing.stages[1], patches.noisy * signs, received, share=0.25)
+            moves.append(0.5**2 * field(x * signs, patches.estimate) * signs)
+        return x + torch.stack(moves).mean(dim=0)
+
     with torch.no_grad():
-        fields = [(x, field, field(x, patches.estimate)) for x, field in polishing.fields(patches)]
-        x, polish, score = fields[-1]
-        reached = (x + 0.5**2 * score).numpy()
+        (_, first, _), (x, _, _) = [(x, field, field(x, patches.estimate)) for x, field in polishing.fields(patches)]
+        reached = polished(x, first.handed_on).numpy()
         spread = torch.from_numpy(relax_tangentially(reached, RELAXATION * 0.25 * unit))
-        again = (spread + 0.5**2 * polish(spread, patches.estimate)).numpy()
-    denoiser = LearnedDenoiser(polishing, tile=1500, walls=False)
+        again = polished(spread, first.handed_on).numpy()
+    denoiser = LearnedDenoiser(polishing, tile=1500, walls=False, half_turns=half_turns)
     assert denoiser.passes == 3
     for passes, wanted in ((2, reached), (3, again)):
         moved = denoiser(cloud, unit, passes)
@@ -316,7 +325,7 @@ def test_polishing_in_subsets_is_that_in_training(cloud, wider, monkeypatch):
             wanted = (x + told**2 * field(x, torch.full((2000, 1), told))).numpy()
     wanted = relax_tangentially(wanted, np.full(2000, RELAXATION * 0.25 * told))
     for tile in (200_000, 1100):
-        denoiser = LearnedDenoiser(polishing, tile=tile, walls=False)
+        denoiser = LearnedDenoiser(polishing, tile=tile, walls=False, half_turns=False)
         assert denoiser.passes == 3
         found = denoiser(points, np.full(2000, told), 3)
         assert np.linalg.norm(found - wanted) < 1e-3 * np.linalg.norm(wanted - points)

@@ -50,6 +50,16 @@ def test_graph_moves_between_devices():
     assert graph.sizes == (20,)
 
 
+@pytest.mark.parametrize("signs", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+def test_half_turned_graph_is_that_of_the_turned_points(signs):
+    points = np.random.default_rng(0).random((60, 3))
+    idx = knn(points, 8)[1]
+    turned = build_graph(points, idx, np.full(60, 0.1), (4, 8), (60,)).half_turned(signs)
+    wanted = build_graph(points * signs, idx, np.full(60, 0.1), (4, 8), (60,))
+    for name in ("idx", "edges", "moments", "spacing"):
+        np.testing.assert_array_equal(getattr(turned, name), getattr(wanted, name))
+
+
 def spacing_of(points):
     distances, idx = knn(points, 16)
     return local_spacing(distances[:, 7], idx)
