@@ -45,7 +45,7 @@ RAISED = 0.45  # spacings; of weaker noise no more is told
 BOUNDED, AGAIN_BOUNDED = 2.78, np.array([[0.86, 0.92], [1.2, 1.05]])
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
-HALF_TURNS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
+AS_IT_LIES, HALF_TURN = (1, 1, 1), (1, -1, -1)  # orientations, as signs of the coordinates
 SPREAD_WHOLLY = 0.75  # spacings; after weaker noise the last spreading is shorter, see below
 LEAST_SIGMA = 0.08  # below, in spacings, there was hardly any training
 # An energy's gradient keeps all activations of a tile, and its rings twice.
@@ -114,8 +114,8 @@ class LearnedDenoiser:
             the network put them.
         ensemble: fields of so many nearest points of the noisy cloud are averaged, where each row has its own.
         walls: whether a `StagedDenoiser` is told anew by how far its first stage moves the points, see `AGAIN_SPARSE`.
-        half_turns: whether the last stage of a `StagedDenoiser` with `polish` is asked in four orientations, half a
-            turn about each axis apart, and its moves are averaged.
+        half_turn: whether the last stage of a `StagedDenoiser` with `polish` is asked in two orientations, half a turn
+            apart, and its moves are averaged.
     """
 
     model: ScoreNetwork
@@ -125,7 +125,7 @@ class LearnedDenoiser:
     relaxation: float = RELAXATION
     ensemble: int = 4
     walls: bool = True
-    half_turns: bool = True
+    half_turn: bool = True
 
     @property
     def neighbours(self) -> int:
@@ -247,7 +247,8 @@ class LearnedDenoiser:
             else:
                 apart = subsets_apart(points, round(self.model.stage_subsets(p, wanted, len(points))))
                 graphs = self._graphs(stage.features, points + apart, x.numpy() + apart)
-                turns = HALF_TURNS if self.half_turns and share < 1 and p >= last else HALF_TURNS[:1]
+                turned = self.half_turn and share < 1 and p >= last
+                turns = (AS_IT_LIES, HALF_TURN) if turned else (AS_IT_LIES,)
                 move, handed_on = self._stage(stage, graphs, share * sigma, running, received, turns)
             if p < min(self.model.leading, last):
                 received = handed_on
@@ -301,7 +302,7 @@ class LearnedDenoiser:
         sigma: Tensor,
         progress: Callable[[float], None],
         received: Tensor | None = None,
-        turns: Sequence[tuple[int, int, int]] = HALF_TURNS[:1],
+        turns: Sequence[tuple[int, int, int]] = (AS_IT_LIES,),
     ) -> tuple[NDArray[np.float32], Tensor]:
         """Displacement (n, 3), the mean over some orientations, and features handed on, those of the last of them.
 

@@ -277,14 +277,14 @@ def test_where_memory_runs_out_the_second_time_tiles_are_halved():
     assert sizes == [3000, 1500, 1500]
 
 
-@pytest.mark.parametrize("half_turns", [False, True])
-def test_polishing_in_tiles_is_that_in_training(model, cloud, half_turns):
+@pytest.mark.parametrize("half_turn", [False, True])
+def test_polishing_in_tiles_is_that_in_training(model, cloud, half_turn):
     """The stages one after another, spread before the last, and once more at its end within its share of the noise."""
     polishing = StagedDenoiser(**SHAPE, blocks=(2, 2), polish=0.25).eval()
     polishing.load_state_dict(model.state_dict())
     patches = patches_of(cloud, 0.5)
     unit = np.full(len(cloud), 0.5)
-    turns = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]] if half_turns else [[1, 1, 1]]
+    turns = [[1, 1, 1], [1, -1, -1]] if half_turn else [[1, 1, 1]]
 
     def polished(x, received):
         moves = []
@@ -298,7 +298,7 @@ def test_polishing_in_tiles_is_that_in_training(model, cloud, half_turns):
         reached = polished(x, first.handed_on).numpy()
         spread = torch.from_numpy(relax_tangentially(reached, RELAXATION * 0.25 * unit))
         again = polished(spread, first.handed_on).numpy()
-    denoiser = LearnedDenoiser(polishing, tile=1500, walls=False, half_turns=half_turns)
+    denoiser = LearnedDenoiser(polishing, tile=1500, walls=False, half_turn=half_turn)
     assert denoiser.passes == 3
     for passes, wanted in ((2, reached), (3, again)):
         moved = denoiser(cloud, unit, passes)
@@ -325,7 +325,7 @@ def test_polishing_in_subsets_is_that_in_training(cloud, wider, monkeypatch):
             wanted = (x + told**2 * field(x, torch.full((2000, 1), told))).numpy()
     wanted = relax_tangentially(wanted, np.full(2000, RELAXATION * 0.25 * told))
     for tile in (200_000, 1100):
-        denoiser = LearnedDenoiser(polishing, tile=tile, walls=False, half_turns=False)
+        denoiser = LearnedDenoiser(polishing, tile=tile, walls=False, half_turn=False)
         assert denoiser.passes == 3
         found = denoiser(points, np.full(2000, told), 3)
         assert np.linalg.norm(found - wanted) < 1e-3 * np.linalg.norm(wanted - points)
