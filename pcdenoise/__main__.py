@@ -1,7 +1,5 @@
 """`python -m pcdenoise` is the command line."""
 
-import sys
+from pcdenoise.cli.main import program
 
-from pcdenoise.cli.main import main
-
-sys.exit(main())
+program()

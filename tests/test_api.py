@@ -108,6 +108,30 @@ def test_orientations_are_averaged_across_the_surface(noisy_sphere, denoiser):
     assert radial_error(mean) < radial_error(one)
 
 
+class Flattener:
+    """Puts the points of a plane at heights that differ from call to call, however the cloud lies."""
+
+    device, neighbours, passes, relaxation = torch.device("cpu"), 8, 1, 0.0
+
+    def __init__(self, noisy, plane, heights):
+        self.noisy, self.answers = noisy, iter(plane + heights[..., None] * [0, 0, 1])
+
+    def __call__(self, points, *_):
+        centre = self.noisy.mean(axis=0)
+        turn, *_ = np.linalg.lstsq(self.noisy - centre, points - points.mean(axis=0))
+        return (next(self.answers) - centre) @ turn + points.mean(axis=0)
+
+
+def test_where_orientations_disagree_the_first_one_stands():
+    plane = np.column_stack([*np.mgrid[:20, :20].reshape(2, -1), np.zeros(400)])
+    noisy = plane + 0.2 * np.random.default_rng(0).standard_normal(plane.shape)
+    agreed, disputed = np.arange(400) % 2 == 0, np.arange(400) % 2 == 1
+    heights = np.where(agreed, [[0.0], [0.01], [0.01], [0.01]], [[0.3], [-0.3], [0.3], [-0.3]])
+    moved, _ = denoise_with_report(PointCloud(noisy), Flattener(noisy, plane, heights), rotations=4, passes=1)
+    np.testing.assert_allclose(moved.points[agreed, 2], 0.0075, atol=0.001)
+    np.testing.assert_allclose(moved.points[disputed, 2], 0.3, atol=0.03)
+
+
 def test_quality_means_passes_and_rotations(noisy_sphere, denoiser):
     cloud = PointCloud(noisy_sphere)
     results = {quality: denoise_with_report(cloud, denoiser, quality=quality) for quality in QUALITIES}

@@ -2,7 +2,8 @@
 
     python tools/train_noise_level.py [--steps 8000]      # pcdenoise/weights/estimators/noise_level.*
 
-Needs torch, numpy and scipy alone (and numba on a CPU); it takes a quarter of an hour on two cores.
+With further thin walls (`--thin`, which needs open3d), for these look most like noise. Needs torch, numpy and scipy
+else (and numba on a CPU); it takes a quarter of an hour on two cores.
 """
 
 import os
@@ -24,6 +25,7 @@ import torch
 from pcdenoise.checkpoint import load_weights, save_checkpoint
 from pcdenoise.config import instantiate
 from pcdenoise.datasets.packed import Packed
+from pcdenoise.datasets.procedural import Shapes
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.models import read_weights
 from pcdenoise.denoisers.noise_level import ESTIMATOR
@@ -35,6 +37,7 @@ from pcdenoise.training.prefetch import prefetched
 # As strong noise is measured: clouds of 30,000 points and more also come with so many times fewer, and the noise is no
 # stronger than so many spacings.
 THINNED = (2, 3, 4, 6, 8)
+FIRST_THIN = 20_000  # number of the first further shape
 LEVELS = tuple(np.geomspace(0.04, 2.4, 60))
 NETWORK = {"_target_": "pcdenoise.networks.noise_level.NoiseLevel", "channels": 32, "blocks": 3, "hops": 3}
 RATE, WARMUP, DECAY, EMA = 3e-3, 100, 0.6, 0.998
@@ -57,6 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("runs/release.npz"))
     parser.add_argument("--holdout", type=int, default=6, help="shapes at the end of the data that are left out")
+    parser.add_argument("--thin", type=int, default=80, help="further plates and shells")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="sampled clouds")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="weights to begin with in place of random ones")
@@ -64,6 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     shapes = Packed(options.data).surfaces()
     shapes = shapes[: len(shapes) - options.holdout]
+    shapes += Shapes(options.thin, FIRST_THIN, (10_000, 30_000), ("plates", "shells"), cache_dir=options.cache).surfaces()
     clouds = clean_clouds(shapes, options.seed)
     sampler = PatchSampler(levels=LEVELS, others=0.1, seed=options.seed)
     torch.manual_seed(options.seed)

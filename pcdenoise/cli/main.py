@@ -2,11 +2,12 @@
 
 import argparse
 import errno
+import gc
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from pcdenoise import __version__
@@ -25,6 +26,7 @@ COMMANDS = {
     "import": import_,
 }
 INTERRUPTED = 130
+RARELY = 50_000
 TRACEBACK = "PCDENOISE_TRACEBACK"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -88,15 +90,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except PcdenoiseError as error:
             return _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            _fail(f"interrupted; {COMMANDS[command].AFTER_INTERRUPT}" if command else "interrupted", INTERRUPTED)
-            if arguments is None:
-                os._exit(INTERRUPTED)  # threads of a search go on and would crash an interpreter that winds up
-            return INTERRUPTED
+            return _fail(f"interrupted; {COMMANDS[command].AFTER_INTERRUPT}" if command else "interrupted", INTERRUPTED)
         except BrokenPipeError:
             _forget_stdout()  # whoever read it has seen enough
         except Exception as error:
             return _unforeseen(error)
     return 0
+
+
+def program() -> NoReturn:
+    """`main` as a process of its own, which starts and ends faster than an interpreter does by itself."""
+    # Importing torch makes millions of objects that stay; looking through them for garbage is a tenth of the time.
+    gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or no one reads
+            stream.flush()
+    # Winding up takes torch most of a second, and would crash on the threads of a search that was interrupted.
+    os._exit(code)
 
 
 def overrides(words: Sequence[str]) -> list[str]:

@@ -22,6 +22,9 @@ from pcdenoise.geometry.rotations import random_rotation
 # that it does not know, such as a few points far from all others.
 REACH = 6.0
 NORMAL_POINTS = 9  # of the planes across which several orientations are averaged
+# The more orientations differ, the less their mean counts, half where their deviation is so many sigmas: it may lie
+# between the sides of a thin wall.
+AGREED = 0.2
 # Weaker noise, in spacings, is polished once: there a second time makes it worse on validation shapes.
 POLISHED_TWICE = 0.5
 
@@ -215,7 +218,7 @@ def _average(
     progress: Callable[[float], None],
     step: Callable[[NDArray[np.float64]], None],
 ) -> NDArray[np.float64]:
-    """Denoised positions, averaged over orientations of the cloud across the surface.
+    """Denoised positions, averaged over orientations of the cloud across the surface, see `AGREED`.
 
     The mean of several even patterns is less even than each of them, so along the surface the first one stands.
     """
@@ -223,7 +226,8 @@ def _average(
     if rotations == 1:
         return first
     rng = np.random.default_rng(seed)
-    total = first.copy()
+    normals = plane_normals(first, NORMAL_POINTS)
+    heights = np.zeros((rotations, len(points)))
     for r in range(1, rotations):
         turn = random_rotation(rng)
 
@@ -231,10 +235,10 @@ def _average(
             step(x @ turn.T)
 
         advance = partial(part, progress, r, rotations)
-        total += denoiser(points @ turn, sigma, passes, advance, seed + r, turned_back) @ turn.T
-    mean: NDArray[np.float64] = total / rotations
-    normals = plane_normals(mean, NORMAL_POINTS)
-    result: NDArray[np.float64] = first + ((mean - first) * normals).sum(axis=1, keepdims=True) * normals
+        moved = denoiser(points @ turn, sigma, passes, advance, seed + r, turned_back) @ turn.T
+        heights[r] = ((moved - first) * normals).sum(axis=1)
+    agreement = 1 / (1 + heights.var(axis=0) / (AGREED * sigma) ** 2)
+    result: NDArray[np.float64] = first + (agreement * heights.mean(axis=0))[:, None] * normals
     step(result)
     return result
 
