@@ -69,7 +69,8 @@ def main() -> None:
     options = parser.parse_args()
     shapes = Packed(options.data).surfaces()
     shapes = shapes[: len(shapes) - options.holdout]
-    shapes += Shapes(options.thin, FIRST_THIN, (10_000, 30_000), ("plates", "shells"), cache_dir=options.cache).surfaces()
+    thin = Shapes(options.thin, FIRST_THIN, (10_000, 30_000), ("plates", "shells"), cache_dir=options.cache)
+    shapes += thin.surfaces() if options.thin else []
     clouds = clean_clouds(shapes, options.seed)
     sampler = PatchSampler(levels=LEVELS, others=0.1, seed=options.seed)
     torch.manual_seed(options.seed)

@@ -30,7 +30,7 @@ SAMPLES = 100  # of the fit that tells clean clouds
 
 
 def noise_level(points: NDArray[np.float64]) -> float:
-    """The standard deviation of the noise per coordinate, blind, by `NoiseLevel`, which has seen details and thin walls.
+    """The standard deviation of the noise per coordinate, blind, by `NoiseLevel`: that has seen details and walls.
 
     Clouds that are clean by `estimate_noise`, which goes by their smoothest quarter, and those of less than 500 points
     get that.
