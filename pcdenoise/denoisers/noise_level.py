@@ -23,10 +23,9 @@ STRONG = 1.2
 # Larger clouds are judged by patches, of which the inner points count.
 PATCHES, PATCH_POINTS, CORE = 8, 2048, 0.6
 LEAST_POINTS = 500
-MORE = 1.3  # times as many subsets are worth asking once more
 # Half of the shapes that it was trained on are thin walls; of other ones the network says a little less than there is.
 CORRECTION = 1.02
-SAMPLES = 100  # of the fit that tells clean clouds
+SAMPLES = 300  # of the first estimate, which need not be exact
 
 
 def noise_level(points: NDArray[np.float64]) -> float:
@@ -41,18 +40,11 @@ def noise_level(points: NDArray[np.float64]) -> float:
     Raises:
         ModelError: the weights of `NoiseLevel` are missing or damaged.
     """
-    if len(points) < LEAST_POINTS:
-        return estimate_noise(points)
-    if (fit := estimate_noise(points, SAMPLES)) < CLEAN:
-        return fit
-    subsets, level = 1, _told_by_network(points)
-    # Of noise beyond its training the network says too little, so it is asked until the subsets fit its answer.
-    while (wanted := min(round((level / STRONG) ** 2), len(points) // LEAST_POINTS)) >= MORE * subsets:
-        subsets, level = wanted, _told_by_network(points[interleaved_subsets(points, wanted) == 0])
-    return level
-
-
-def _told_by_network(points: NDArray[np.float64]) -> float:
+    estimate = estimate_noise(points, SAMPLES)
+    if estimate < CLEAN or len(points) < LEAST_POINTS:
+        return estimate
+    subsets = max(1, min(round((estimate / STRONG) ** 2), len(points) // LEAST_POINTS))
+    points = points[interleaved_subsets(points, subsets) == 0] if subsets > 1 else points
     network = _network()
     patches, core = [points], len(points)
     if len(points) > PATCHES * PATCH_POINTS:
