@@ -3,7 +3,7 @@
     python tools/train_noise_level.py [--steps 8000]      # pcdenoise/weights/estimators/noise_level.*
 
 With further thin walls (`--thin`, which needs open3d), for these look most like noise. Needs torch, numpy and scipy
-else (and numba on a CPU); it takes a quarter of an hour on two cores.
+else (and numba on a CPU); it takes 25 minutes on one core.
 """
 
 import os

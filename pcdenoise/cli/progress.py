@@ -20,7 +20,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[float
 
     from pcdenoise.geometry.neighbour_search import compiled_before
 
-    first = label if compiled_before() else f"{label} (the first time kernels are compiled: half a minute)"
+    first = label if compiled_before() else f"{label} (the first time kernels are compiled: a minute or two)"
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), Remaining()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(first, total=1.0)
