@@ -270,6 +270,10 @@ class StageField:
         self._shifts, self._share = shifts, share
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        graph = graph_at(x + self._shifts, self._stage.features, self._noisy + self._shifts)
-        self.move, self.handed_on = self._stage(graph, self._share * sigma, self._received)
+        # A frozen stage needs no gradients in training either, and without them its layers are fused.
+        given = (x,) if self._received is None else (x, self._received)
+        wanted = any(its.requires_grad for its in (*given, *self._stage.parameters()))
+        with torch.set_grad_enabled(wanted and torch.is_grad_enabled()):
+            graph = graph_at(x + self._shifts, self._stage.features, self._noisy + self._shifts)
+            self.move, self.handed_on = self._stage(graph, self._share * sigma, self._received)
         return self.move / sigma**2

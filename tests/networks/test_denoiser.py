@@ -75,6 +75,22 @@ def test_no_gradient_runs_from_stage_to_stage():
     assert model.stages[0].hand_on.weight.grad.abs().sum() > 0
 
 
+def test_a_frozen_stage_keeps_nothing_for_a_gradient():
+    points = np.random.default_rng(0).random((100, 3))
+    free, frozen = small_model(), small_model()
+    frozen.stages[0].requires_grad_(False)
+    moves = []
+    for model in (free, frozen):
+        patches = patches_of(points, 0.05)
+        moves.append([field(x, patches.estimate) for x, field in model.fields(patches)])
+        moves[-1][1].square().sum().backward()
+    assert [move.requires_grad for move in moves[1]] == [False, True]
+    for its, wanted in zip(moves[1], moves[0], strict=True):
+        torch.testing.assert_close(its, wanted, rtol=0, atol=1e-4)
+    for its, wanted in zip(frozen.stages[1].parameters(), free.stages[1].parameters(), strict=True):
+        torch.testing.assert_close(its.grad, wanted.grad, rtol=1e-3, atol=1e-3)
+
+
 def test_strong_noise_is_looked_at_in_interleaved_subsets():
     """The first stage moves each subset as it would move a cloud that is nothing but this subset; the next sees all."""
     model, points = small_model(), np.random.default_rng(0).standard_normal((1500, 3)) * [6.0, 6.0, 1.0]
