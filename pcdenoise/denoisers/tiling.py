@@ -131,18 +131,22 @@ class Tiling:
         total = len(wanted)
         for _ in range(self._layers):
             counts.append(total)
+            if not len(rings[-1]):
+                continue  # all rows are there
             distances, idx = self._search(rings[-1], self._neighbours)
             reach.append(distances[:, SPACING_NEIGHBOUR - 1])
-            found.append(idx)
-            unseen = idx[place[idx] < 0]
-            ring = np.unique(unseen) if len(unseen) else unseen
+            places = place[idx]
+            unseen = places < 0
+            ring = np.unique(idx[unseen])
             place[ring] = np.arange(total, total + len(ring), dtype=np.int32)
+            places[unseen] = place[idx[unseen]]
+            found.append(places)
             rings.append(ring)
             total += len(ring)
         if len(rings[-1]):
             reach.append(self._search(rings[-1], SPACING_NEIGHBOUR)[0][:, -1])
         members = np.concatenate(rings)
-        idx = place[np.concatenate(found)]
+        idx = np.concatenate(found)
         place[members] = -1
         spacing = np.maximum(local_spacing(np.concatenate(reach), idx), LEAST_SPACING)
         return Tile(rows, members, idx, spacing, tuple(reversed(counts)))
