@@ -31,7 +31,8 @@ RUNS = Path("runs")
 DATA, RECIPE, RUN = RUNS / "release.npz", RUNS / "release.json", RUNS / "release"
 WEIGHTS = Path("pcdenoise/weights/flagship")
 LARGEST = 40_000_000  # bytes
-IN_USE = "subset_sigma", "polish_subsets"  # of the network, where validation shapes may ask for others than training
+# Of the network, where validation shapes may ask for others than training.
+IN_USE = "subset_sigma", "polish", "polish_subsets"
 THIN = ("plates", "shells", "lathes", "rods", "machined", "profiles")
 
 
@@ -98,7 +99,7 @@ def train(steps: int | None, recipe: Path) -> None:
         print(best)
 
 
-def publish(run: Path, card: Path, **in_use: float | None) -> None:
+def publish(run: Path, card: Path, **in_use: float | list[float] | None) -> None:
     """Put the best weights of the run among those that ship, and write down where they come from.
 
     Args:
@@ -181,8 +182,10 @@ def main() -> None:
     publishing.add_argument("--run", type=Path, default=RUN)
     publishing.add_argument("--card", type=Path, default=Path("docs/model_card.md"))
     for name in IN_USE:
-        option = f"--{name.replace('_', '-')}"
-        publishing.add_argument(option, type=float, help="in use, where another than in training is better")
+        publishing.add_argument(
+            f"--{name.replace('_', '-')}", type=float, nargs="+" if name == "polish" else None,
+            help="in use, where another than in training is better",
+        )  # fmt: skip
     options = parser.parse_args()
     try:
         match options.command:

@@ -1,6 +1,6 @@
 """The whole-cloud EdgeConv denoiser: a chain of stages, each a score model of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ class StagedDenoiser(ScoreNetwork):
         blocks: EdgeConv blocks of each stage.
         handed_on: width of the features that travel with each point from stage to stage.
         subset_sigma: see above; None for the whole cloud.
-        polish: see above; None for last stages like the others.
+        polish: see above, for each of the last stages or for all of them; None for last stages like the others.
         polishes: how many stages polish, one after another.
         polish_subsets: see above; 0 for the whole cloud.
         noisy_moments: see above.
@@ -115,7 +115,7 @@ class StagedDenoiser(ScoreNetwork):
     Attributes:
         leading: stages that do not polish; what the last of them hands on, all polishing ones are given.
         shares: of the noise that each stage is told.
-        limits: of the spreading before each stage, over that after one that does not polish.
+        limits: of the spreading before each stage, as a share of the noise: what the one before was told.
 
     Raises:
         UsageError: a value outside its range.
@@ -134,15 +134,16 @@ class StagedDenoiser(ScoreNetwork):
         conditioning: str = "input",
         subset_sigma: float | None = None,
         hops: int = 0,
-        polish: float | None = None,
+        polish: float | Sequence[float] | None = None,
         polishes: int = 1,
         polish_subsets: float = 0.0,
         noisy_moments: bool = False,
     ) -> None:
-        if polish is not None and not (0 < polish < 1 and 0 < polishes < len(blocks)):
+        told = () if polish is None else tuple(polish) if isinstance(polish, Sequence) else (polish,) * polishes
+        if polish is not None and not (0 < len(told) == polishes < len(blocks) and all(0 < its < 1 for its in told)):
             raise UsageError(
-                f"network.polish is {polish}, in {polishes} of {len(blocks)} stages; give null, or a share below 1, "
-                "in at least one stage and not in all"
+                f"network.polish is {polish}, in {polishes} of {len(blocks)} stages; give null, or a share below 1, or "
+                "one for each, in at least one stage and not in all"
             )
         if subset_sigma is not None and not subset_sigma > 0:
             raise UsageError(f"network.subset_sigma is {subset_sigma}; give a number above 0, or null")
@@ -150,10 +151,9 @@ class StagedDenoiser(ScoreNetwork):
             raise UsageError(f"network.polish_subsets is {polish_subsets}; give 0 or more")
         super().__init__()
         self.subset_sigma, self.polish_subsets = subset_sigma, polish_subsets
-        last = polishes if polish else 0
-        self.leading = len(blocks) - last
-        self.shares = (1.0,) * self.leading + (polish or 1.0,) * last
-        self.limits = (0.0,) * self.leading + (1.0, *self.shares[self.leading + 1 :])[:last]
+        self.leading = len(blocks) - len(told)
+        self.shares = (1.0,) * self.leading + told
+        self.limits = (0.0,) * self.leading + (1.0, *told)[: len(told)]
         self.stages = nn.ModuleList(
             DenoisingStage(
                 EdgeConvFeatures(

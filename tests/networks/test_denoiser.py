@@ -150,6 +150,10 @@ def test_the_last_stage_polishes():
             StagedDenoiser(**SHAPE, blocks=blocks, polish=polish)
     with pytest.raises(UsageError, match="in 2 of 2 stages"):
         StagedDenoiser(**SHAPE, blocks=(2, 1), polish=0.5, polishes=2)
+    model = StagedDenoiser(**SHAPE, blocks=(1, 1, 1), polish=[0.25, 0.35], polishes=2)
+    assert (model.shares, model.limits) == ((1.0, 0.25, 0.35), (0.0, 1.0, 0.25))
+    with pytest.raises(UsageError, match=r"polish is \[0.25, 0.35\], in 1 of 3"):
+        StagedDenoiser(**SHAPE, blocks=(1, 1, 1), polish=[0.25, 0.35])
 
 
 def test_of_three_stages_that_polish_each_looks_at_fewer_subsets():

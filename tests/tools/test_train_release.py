@@ -51,7 +51,7 @@ def test_a_bare_machine_trains_and_goes_on(trained):
 def test_publishing_ships_the_best_weights_with_their_card(trained, tool, tmp_path, monkeypatch):
     folder, _ = trained
     monkeypatch.setattr(tool, "WEIGHTS", tmp_path / "flagship")
-    tool.publish(folder / "run", tmp_path / "card.md", subset_sigma=1.5, polish_subsets=None)
+    tool.publish(folder / "run", tmp_path / "card.md", subset_sigma=1.5, polish=None, polish_subsets=None)
     ours, header = load_checkpoint(tmp_path / "flagship.safetensors")
     best, _ = load_checkpoint(folder / "run" / "best.safetensors")
     assert all(torch.equal(ours[name], value) for name, value in best.items())
