@@ -137,9 +137,10 @@ class Tiling:
             reach.append(distances[:, SPACING_NEIGHBOUR - 1])
             places = place[idx]
             unseen = places < 0
-            ring = np.unique(idx[unseen])
+            outside = idx[unseen]
+            ring = np.unique(outside)
             place[ring] = np.arange(total, total + len(ring), dtype=np.int32)
-            places[unseen] = place[idx[unseen]]
+            places[unseen] = place[outside]
             found.append(places)
             rings.append(ring)
             total += len(ring)
