@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, local_spacing
+from pcdenoise.kernels.array_graph import SPACING_NEIGHBOUR, local_spacing
 
 RELAXATION_NEIGHBOURS = 12
 RELAXATION = 0.6  # no point moves further than so many sigmas (that the network was told of)

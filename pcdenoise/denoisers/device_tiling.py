@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pcdenoise.denoisers.tiling import LEAST_SPACING, run_in_tiles
 from pcdenoise.geometry.bucket_tree import BucketTree
-from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, NeighbourGraph, build_graph_at
+from pcdenoise.kernels.array_graph import SPACING_NEIGHBOUR
+from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph_at
 from pcdenoise.networks.graphs import device_spacing
 
 

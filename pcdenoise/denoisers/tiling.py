@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from pcdenoise.errors import OutOfMemoryError
 from pcdenoise.geometry.neighbour_search import NeighbourSearch
-from pcdenoise.kernels.neighbourhood import SPACING_NEIGHBOUR, local_spacing
+from pcdenoise.kernels.array_graph import SPACING_NEIGHBOUR, local_spacing
 
 SMALLEST_TILE = 1024
 # Duplicates and clusters far denser than the cloud would have no unit of length; this is their least, in spacings.

@@ -1,17 +1,17 @@
 """The layers of an EdgeConv network on the CPU without gradients, each one pass over the points.
 
 What comes in between stays in the first cache; in torch each step writes all of it to memory. The result has the same
-bits at any thread count, and a row of it does not depend on how many there are.
+bits at any thread count, and a row of it does not depend on how many there are. All arrays are float32, but for the
+int32 indices, and contiguous; weights are those of `linear_maps`.
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
 
 import numba
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from pcdenoise.kernels.vectors import LANES, add_product, apply_silu, row_maximum
 
@@ -22,31 +22,42 @@ _EPSILON = 1e-5  # of torch's LayerNorm
 # Sums of a row are taken in vectors, in an order that is fixed when this is compiled.
 _FAST = {"contract", "reassoc", "nsz"}
 
+Rows: TypeAlias = NDArray[np.float32]
+Weights: TypeAlias = NDArray[np.float32]
+
 
 def fits(*widths: int) -> bool:
     """Whether layers of these widths can be computed here."""
     return all(width % LANES == 0 for width in widths)
 
 
-def inputs(noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+def linear_maps(weights: Mapping[str, NDArray[np.float32]]) -> dict[str, Weights]:
+    """The weights of a network by name, of linear layers transposed: inputs first."""
+    return {
+        name: np.ascontiguousarray(its.T if name.endswith("weight") and its.ndim == 2 else its)
+        for name, its in weights.items()
+    }
+
+
+def inputs(noise: Rows, moments: Rows, edges: Rows, received: Rows, weights: Mapping[str, Weights]) -> Rows:
     """What the first block of `pcdenoise.networks.features.EdgeConvFeatures` is given, (n, C).
 
     Args:
-        noise: (n, e) float32 embedding of the noise level, like the others.
+        noise: (n, e) embedding of the noise level.
         moments: (n, scales, 9).
         edges: (n, k, 4).
         received: (n, r).
-        weights: those of the features by name; without `noise.weight`, the noise level is not looked at.
+        weights: those of the features; without `noise.weight`, the noise level is not looked at.
     """
-    w = _arrays(weights)
+    w = weights
     n, width = len(moments), received.shape[1]
     result = np.empty((n, len(w["mix.bias"])), np.float32)
     told = "noise.weight" in w
     _fill_inputs(
-        _array(noise) if told else np.empty((n, 0), np.float32),
-        _array(moments.flatten(1)),
-        _array(edges),
-        _array(received),
+        noise if told else np.empty((n, 0), np.float32),
+        moments.reshape(n, -1),
+        edges,
+        received,
         w["moments.weight"],
         w["noise.weight"] if told else np.empty((0, len(w["moments.bias"])), np.float32),
         w["moments.bias"] + w["noise.bias"] if told else w["moments.bias"],
@@ -55,75 +66,71 @@ def inputs(noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor, weig
         w["mix.bias"],
         result,
     )
-    return torch.from_numpy(result)
+    return result
 
 
-def block(x: Tensor, idx: Tensor, edges: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+def block(x: Rows, idx: NDArray[np.int32], edges: Rows, weights: Mapping[str, Weights]) -> Rows:
     """`pcdenoise.networks.edgeconv.EdgeConvBlock` of the points x.
 
     Args:
-        x: (m, C) float32.
-        idx: (n, k) int32 rows of x.
-        edges: (n, k, 4) float32.
-        weights: those of the block by name.
+        x: (m, C).
+        idx: (n, k) rows of x.
+        edges: (n, k, 4).
+        weights: those of the block.
 
     Returns:
         (n, C).
     """
-    w = _arrays(weights)
-    points, table, result = _array(x), np.empty(x.shape, np.float32), np.empty((len(idx), x.shape[1]), np.float32)
-    _fill_table(points, w["norm.weight"], w["norm.bias"], w["neighbour.weight"], table)
+    w = weights
+    table, result = np.empty(x.shape, np.float32), np.empty((len(idx), x.shape[1]), np.float32)
+    _fill_table(x, w["norm.weight"], w["norm.bias"], w["neighbour.weight"], table)
     _fill_rows(
-        points,
+        x,
         table,
-        _array(idx),
-        _array(edges),
+        idx,
+        edges,
         w["edge"],
         (w["norm.weight"], w["norm.bias"], w["mlp_norm.weight"], w["mlp_norm.bias"]),
         (w["centre.weight"], w["out.weight"], w["expand.weight"], w["reduce.weight"]),
         (w["centre.bias"], w["out.bias"], w["expand.bias"], w["reduce.bias"]),
         result,
     )
-    return torch.from_numpy(result)
+    return result
 
 
-def answers(
-    x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor, weights: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
+def normed(x: Rows, weights: Mapping[str, Weights]) -> Rows:
+    """`LayerNorm(x)` for each row of x (n, C), by the weights `norm` of the features."""
+    result = np.empty_like(x)
+    _fill_normed(x, weights["norm.weight"], weights["norm.bias"], result)
+    return result
+
+
+def answers(x: Rows, own: Rows, moments: Rows, spacing: Rows, weights: Mapping[str, Weights]) -> tuple[Rows, Rows]:
     """The displacements (n, 3) of `pcdenoise.networks.denoiser.DenoisingStage`, and what it hands on (n, r).
 
         move_i = s_i ( sum_k A_k,i m_k,i + own_i b_i ),   (A, b) = head(F_T)
 
     Args:
-        x: (n, C) float32 features `F_T`, like the others.
+        x: (n, C) features `F_T`.
         own: (n, 1) factor of b.
         moments: (n, scales, 9).
         spacing: (n, 1).
-        weights: those of the stage by name.
+        weights: those of the stage.
     """
-    w = _arrays({name: its for name, its in weights.items() if name.startswith(("hidden.", "head.", "hand_on."))})
+    w = weights
     more = -len(w["head.bias"]) % LANES
     move, handed_on = np.empty((len(x), 3), np.float32), np.empty((len(x), len(w["hand_on.bias"])), np.float32)
     _fill_answers(
-        _array(x),
-        _array(own),
-        _array(moments),
-        _array(spacing),
+        x,
+        own,
+        moments,
+        spacing,
         (w["hidden.weight"], np.pad(w["head.weight"], ((0, 0), (0, more))), w["hand_on.weight"]),
         (w["hidden.bias"], np.pad(w["head.bias"], (0, more)), w["hand_on.bias"]),
         move,
         handed_on,
     )
-    return torch.from_numpy(move), torch.from_numpy(handed_on)
-
-
-def _arrays(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arrays of the weights of linear layers, inputs first, and of the others as they are."""
-    return {name: _array(its.T if name.endswith("weight") and its.ndim == 2 else its) for name, its in weights.items()}
-
-
-def _array(values: Tensor) -> Any:
-    return values.detach().contiguous().numpy()
+    return move, handed_on
 
 
 @numba.njit(parallel=True, cache=True)
@@ -173,6 +180,14 @@ def _fill_answers(x, own, moments, spacing, products, biases, moves, handed_on):
                     for b in range(3):
                         move += answer[r, 3 + 9 * k + 3 * a + b] * moments[i, k, b]
                 moves[i, a] = move * spacing[i, 0]
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill_normed(x, scale, shift, out):  # type: ignore[no-untyped-def]
+    n = len(x)
+    for piece in numba.prange((n + ROWS - 1) // ROWS):
+        rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
+        _normalise(x[rows], scale, shift, out[rows])
 
 
 @numba.njit(parallel=True, cache=True)

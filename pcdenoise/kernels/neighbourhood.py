@@ -10,9 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SPACING_NEIGHBOUR = 8  # the local spacing is measured by the distance to this neighbour
-DISC_RADIUS = math.sqrt(SPACING_NEIGHBOUR / math.pi)  # of the disc that holds so many points of unit spacing
-MOMENTS = 9  # mean offset (3) and covariance (6) of a neighbourhood
+from pcdenoise.kernels.array_graph import MOMENTS, ArrayGraph, array_graph, edges_and_moments, signs_of
 
 
 @dataclass(frozen=True)
@@ -41,35 +39,29 @@ class NeighbourGraph:
             self.idx.to(device), self.edges.to(device), self.moments.to(device), self.spacing.to(device), self.sizes
         )
 
+    def arrays(self) -> ArrayGraph:
+        """The same graph in arrays that share its memory, without gradients; on the CPU."""
+        idx, edges, moments, spacing = (
+            its.detach().numpy() for its in (self.idx, self.edges, self.moments, self.spacing)
+        )
+        return ArrayGraph(idx, edges, moments, spacing, self.sizes)
+
+    @staticmethod
+    def of(graph: ArrayGraph) -> "NeighbourGraph":
+        """The graph of these arrays, which it shares."""
+        values = (torch.from_numpy(its) for its in (graph.idx, graph.edges, graph.moments, graph.spacing))
+        return NeighbourGraph(*values, graph.sizes)
+
     def half_turned(self, signs: tuple[int, int, int]) -> "NeighbourGraph":
         """The graph of the points turned by half a turn about an axis, to the bit.
 
         Args:
             signs: of the three coordinates, with the product 1.
         """
-        x, y, z = signs
-        if (x, y, z) == (1, 1, 1):
+        if signs == (1, 1, 1):
             return self
-        edges = self.edges * self.edges.new_tensor([x, y, z, 1])
-        moments = self.moments * self.moments.new_tensor([x, y, z, 1, 1, 1, x * y, x * z, y * z])
-        return replace(self, edges=edges, moments=moments)
-
-
-def local_spacing(distances: NDArray[Any], idx: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Spacing around each point: median over its neighbours of the 8th-neighbour distance, over `sqrt(8 / pi)`.
-
-    A disc of that radius holds 8 points of a surface with one point per square spacing.
-
-    Args:
-        distances: (m,) distance of each point to its 8th neighbour (to its farthest if it has fewer).
-        idx: (n, k) neighbours of the first n points.
-
-    Returns:
-        (n,) in the unit of `distances`; zero where most neighbours coincide.
-    """
-    median = np.empty(len(idx))
-    _median_around(np.ascontiguousarray(distances, dtype=np.float64), idx, median)
-    return median / DISC_RADIUS
+        of_edges, of_moments = (self.edges.new_tensor(its) for its in signs_of(signs))
+        return replace(self, edges=self.edges * of_edges, moments=self.moments * of_moments)
 
 
 def build_graph(
@@ -79,26 +71,8 @@ def build_graph(
     neighbourhoods: tuple[int, ...],
     sizes: tuple[int, ...],
 ) -> NeighbourGraph:
-    """Edges and moments of a k-NN graph. Offsets are taken in float64, so a far-away origin costs no accuracy.
-
-    Args:
-        points: (m, 3).
-        idx: (n, k) with n <= m, neighbours of the first n points, nearest first.
-        spacing: (n,) local spacing, positive.
-        neighbourhoods: increasing neighbour counts, the last at most k.
-        sizes: see `NeighbourGraph`.
-    """
-    n, k = idx.shape
-    edges = np.empty((n, k, 4), np.float32)
-    moments = np.empty((n, len(neighbourhoods), MOMENTS), np.float32)
-    _edges_and_moments(points, idx, spacing, np.array(neighbourhoods), edges, moments)
-    return NeighbourGraph(
-        torch.from_numpy(idx),
-        torch.from_numpy(edges),
-        torch.from_numpy(moments),
-        torch.from_numpy(spacing.astype(np.float32)[:, None]),
-        sizes,
-    )
+    """`pcdenoise.kernels.array_graph.array_graph` in tensors."""
+    return NeighbourGraph.of(array_graph(points, idx, spacing, neighbourhoods, sizes))
 
 
 def build_graph_at(
@@ -159,7 +133,7 @@ class _EdgesAndMoments(torch.autograd.Function):
         edges = torch.empty(*idx.shape, 4, dtype=dtype)
         moments = torch.empty(len(idx), len(neighbourhoods), MOMENTS, dtype=dtype)
         points = x.detach().numpy()
-        _edges_and_moments(points, idx.numpy(), spacing.numpy(), neighbourhoods, edges.numpy(), moments.numpy())
+        edges_and_moments(points, idx.numpy(), spacing.numpy(), neighbourhoods, edges.numpy(), moments.numpy())
         return edges, moments
 
     @staticmethod
@@ -212,65 +186,6 @@ def _scattered(grad_offsets: NDArray[Any], idx: Tensor, x: Tensor) -> Tensor:
     grad_x = torch.zeros_like(x)
     _scatter_to_points(grad_offsets, idx.numpy(), grad_x.numpy())
     return grad_x
-
-
-@numba.njit(parallel=True, cache=True)
-def _median_around(values, idx, median):  # type: ignore[no-untyped-def]
-    """Comparing all pairs takes a quarter of the time of a sort: k is small, and the loops have no branches."""
-    n, k = idx.shape
-    for i in numba.prange(n):
-        around = values[idx[i]]
-        low = high = -np.inf  # the elements (k - 1) // 2 and k // 2 in ascending order
-        for value in around:
-            smaller = 0
-            for other in around:
-                smaller += other < value
-            if smaller <= (k - 1) // 2:
-                low = max(low, value)
-            if smaller <= k // 2:
-                high = max(high, value)
-        median[i] = (low + high) / 2
-
-
-@numba.njit(parallel=True, cache=True)
-def _edges_and_moments(points, idx, spacing, neighbourhoods, edges, moments):  # type: ignore[no-untyped-def]
-    n, k = idx.shape
-    for i in numba.prange(n):
-        inverse = 1.0 / spacing[i]
-        first = np.zeros(3)
-        second = np.zeros(6)
-        size = 0
-        for j in range(k):
-            s = idx[i, j]
-            x = (points[s, 0] - points[i, 0]) * inverse
-            y = (points[s, 1] - points[i, 1]) * inverse
-            z = (points[s, 2] - points[i, 2]) * inverse
-            edges[i, j, 0] = x
-            edges[i, j, 1] = y
-            edges[i, j, 2] = z
-            edges[i, j, 3] = math.sqrt(x * x + y * y + z * z)
-            first[0] += x
-            first[1] += y
-            first[2] += z
-            second[0] += x * x
-            second[1] += y * y
-            second[2] += z * z
-            second[3] += x * y
-            second[4] += x * z
-            second[5] += y * z
-            if size < len(neighbourhoods) and j + 1 == neighbourhoods[size]:
-                scale = 1.0 / (j + 1)
-                mx, my, mz = first[0] * scale, first[1] * scale, first[2] * scale
-                moments[i, size, 0] = mx
-                moments[i, size, 1] = my
-                moments[i, size, 2] = mz
-                moments[i, size, 3] = second[0] * scale - mx * mx
-                moments[i, size, 4] = second[1] * scale - my * my
-                moments[i, size, 5] = second[2] * scale - mz * mz
-                moments[i, size, 6] = second[3] * scale - mx * my
-                moments[i, size, 7] = second[4] * scale - mx * mz
-                moments[i, size, 8] = second[5] * scale - my * mz
-                size += 1
 
 
 @numba.njit(cache=True)

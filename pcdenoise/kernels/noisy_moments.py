@@ -5,7 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph, build_graph_at
+from pcdenoise.kernels import array_graph
+from pcdenoise.kernels.array_graph import MOMENTS
+from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph_at
 from pcdenoise.kernels.wider_moments import wider_moments
 
 
@@ -32,6 +34,9 @@ def with_noisy_moments(
     Returns:
         The graph with (n', 2 (len(neighbourhoods) + hops) + 1, 9) moments.
     """
+    if not (graph.moments.is_cuda or any(its.requires_grad for its in (graph.moments, points, noisy))):
+        its = (points.double().numpy(), noisy.double().numpy())
+        return NeighbourGraph.of(array_graph.with_noisy_moments(graph.arrays(), *its, neighbourhoods, hops))
     both = torch.cat([points, noisy])
     unit = graph.spacing.to(both.dtype)
     before = build_graph_at(both, graph.idx + len(points), unit, neighbourhoods, graph.sizes).moments

@@ -12,7 +12,7 @@ from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
-from pcdenoise.networks.edgeconv import by_pieces, fused
+from pcdenoise.networks.edgeconv import by_pieces, fused, in_arrays
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.score_network import ScoreNetwork
@@ -65,7 +65,9 @@ class DenoisingStage(nn.Module):
         own = torch.ones_like(relative) if self.features.conditioning == "none" else relative
         columns = (x, own[:last], graph.moments[:last], graph.spacing[:last])
         if fused((self.features.channels, self.hand_on.out_features), *columns, self.head.weight):
-            return edgeconv_numba.answers(*columns, dict(self.named_parameters()))
+            own = {name: its for name, its in self.named_parameters() if not name.startswith("features")}
+            move, handed_on = in_arrays(edgeconv_numba.answers, own, *columns)
+            return move, handed_on
         return by_pieces(self._move, *columns), by_pieces(self.hand_on, x)
 
     def _move(self, x: Tensor, own: Tensor, moments: Tensor, spacing: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """EdgeConv in its linear-first form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,8 @@ class EdgeConvBlock(nn.Module):
 
     def forward(self, x: Tensor, idx: Tensor, edges: Tensor, noise: Tensor) -> Tensor:
         if self.film is None and fused(self.expand.weight.shape, x, edges, self.expand.weight):
-            return edgeconv_numba.block(x, idx, edges, dict(self.named_parameters()))
+            result: Tensor = in_arrays(edgeconv_numba.block, dict(self.named_parameters()), x, idx, edges)
+            return result
         gathered_from = by_pieces(lambda *rows: self.neighbour(self._normed(*rows)), x, noise)
         n = len(idx)
         return by_pieces(lambda *rows: self._rows(gathered_from, *rows), x[:n], noise[:n], idx, edges)
@@ -71,6 +73,14 @@ def fused(widths: Sequence[int], *tensors: Tensor) -> bool:
     """Whether layers of these widths over these values and weights are left to `pcdenoise.kernels.edgeconv_numba`."""
     here = all(its.device.type == "cpu" and its.dtype == torch.float32 for its in tensors)
     return here and not torch.is_grad_enabled() and edgeconv_numba.fits(*widths)
+
+
+def in_arrays(layer: Callable[..., Any], weights: Mapping[str, Tensor], *columns: Tensor) -> Any:
+    """What a layer of `pcdenoise.kernels.edgeconv_numba` answers for these columns, in tensors."""
+    arrays = (column.detach().contiguous().numpy() for column in columns)
+    maps = edgeconv_numba.linear_maps({name: its.detach().numpy() for name, its in weights.items()})
+    answer = layer(*arrays, maps)
+    return tuple(map(torch.from_numpy, answer)) if isinstance(answer, tuple) else torch.from_numpy(answer)
 
 
 def by_pieces(function: Callable[..., Tensor], *columns: Tensor) -> Tensor:

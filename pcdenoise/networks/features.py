@@ -9,9 +9,10 @@ from torch.utils.checkpoint import checkpoint
 
 from pcdenoise.errors import UsageError
 from pcdenoise.kernels import edgeconv_numba
+from pcdenoise.kernels.array_graph import MOMENTS
 from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
-from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph
-from pcdenoise.networks.edgeconv import EdgeConvBlock, by_pieces, fused
+from pcdenoise.kernels.neighbourhood import NeighbourGraph
+from pcdenoise.networks.edgeconv import EdgeConvBlock, by_pieces, fused, in_arrays
 from pcdenoise.networks.embedding import sigma_embedding
 
 CONDITIONING = ("none", "input", "film")
@@ -94,6 +95,9 @@ class EdgeConvFeatures(nn.Module):
         x = self.inputs(noise, graph.moments[:first], graph.edges[:first], given)
         for block, size in zip(self.blocks, graph.sizes[1:], strict=True):
             x = self._kept(block, x, graph.idx[:size], graph.edges[:size], noise[: len(x)])
+        if fused((self.channels,), x, self.norm.weight):
+            result: Tensor = in_arrays(edgeconv_numba.normed, self._weights("norm"), x)
+            return result
         return by_pieces(self.norm, x)
 
     def inputs(self, noise: Tensor, moments: Tensor, edges: Tensor, received: Tensor) -> Tensor:
@@ -101,8 +105,12 @@ class EdgeConvFeatures(nn.Module):
         columns = (noise, moments, edges, received)
         if not fused((self.channels, received.shape[1]), *columns, self.mix.weight):
             return by_pieces(self._input, *columns)
-        own = {name: its for name, its in self.named_parameters() if not name.startswith(("blocks", "norm"))}
-        return edgeconv_numba.inputs(*columns, own)
+        own = self._weights("moments", "noise", "edge", "mix")
+        result: Tensor = in_arrays(edgeconv_numba.inputs, own, *columns)
+        return result
+
+    def _weights(self, *parts: str) -> dict[str, Tensor]:
+        return {name: its for name, its in self.named_parameters() if name.startswith(parts)}
 
     def _kept(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """A part of the network, of which the inputs alone are kept for the backward pass if it is `recomputed`."""

@@ -6,14 +6,8 @@ from torch import Tensor
 
 from pcdenoise.geometry.bucket_tree import BucketTree
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import (
-    DISC_RADIUS,
-    SPACING_NEIGHBOUR,
-    NeighbourGraph,
-    build_graph,
-    build_graph_at,
-    local_spacing,
-)
+from pcdenoise.kernels.array_graph import DISC_RADIUS, SPACING_NEIGHBOUR, local_spacing
+from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph, build_graph_at
 from pcdenoise.kernels.noisy_moments import with_noisy_moments
 from pcdenoise.kernels.wider_moments import with_wider_moments
 from pcdenoise.networks.features import EdgeConvFeatures

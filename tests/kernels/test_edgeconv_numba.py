@@ -4,7 +4,7 @@ import torch
 
 from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.networks.denoiser import DenoisingStage
-from pcdenoise.networks.edgeconv import EdgeConvBlock
+from pcdenoise.networks.edgeconv import EdgeConvBlock, in_arrays
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 
@@ -20,7 +20,7 @@ def problem(channels=32, n=130, m=150, k=9):
 
 
 def fused(block, x, idx, edges):
-    return edgeconv_numba.block(x, idx, edges, dict(block.named_parameters()))
+    return in_arrays(edgeconv_numba.block, dict(block.named_parameters()), x, idx, edges)
 
 
 @pytest.mark.parametrize("channels", [16, 32, 64])

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import build_graph, build_graph_at, edges_and_moments_reference, local_spacing
+from pcdenoise.kernels.array_graph import local_spacing
+from pcdenoise.kernels.neighbourhood import build_graph, build_graph_at, edges_and_moments_reference
 
 
 def test_moments_and_edges_against_numpy():

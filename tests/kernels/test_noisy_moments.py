@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import MOMENTS, build_graph
+from pcdenoise.kernels.array_graph import MOMENTS
+from pcdenoise.kernels.neighbourhood import build_graph
 from pcdenoise.kernels.noisy_moments import with_noisy_moments
 from pcdenoise.kernels.wider_moments import with_wider_moments
 

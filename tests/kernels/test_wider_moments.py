@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import MOMENTS, NeighbourGraph, build_graph, build_graph_at
+from pcdenoise.kernels.array_graph import MOMENTS
+from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph, build_graph_at
 from pcdenoise.kernels.wider_moments import with_wider_moments
 
 K = 8

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from pcdenoise.geometry.neighbours import knn
-from pcdenoise.kernels.neighbourhood import build_graph, local_spacing
+from pcdenoise.kernels.array_graph import local_spacing
+from pcdenoise.kernels.neighbourhood import build_graph
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import device_graph, device_spacing, graph_at
 
