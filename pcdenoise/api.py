@@ -1,20 +1,24 @@
 """What the README shows and the command line calls."""
 
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pcdenoise.cloud import PointCloud
-from pcdenoise.denoisers.engine import Engine
 from pcdenoise.denoisers.models import WEIGHTS, list_models, load_model
 from pcdenoise.denoisers.noise_level import noise_level
 from pcdenoise.denoisers.whole_cloud import Report, denoise_with_report, estimated_noise, local_points, passes_for
 from pcdenoise.geometry.neighbours import knn
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdenoise.denoisers.engine import Engine
 
 __all__ = [
     "WEIGHTS",
@@ -28,10 +32,10 @@ __all__ = [
     "load_model",
 ]
 
-Cloud = TypeVar("Cloud", PointCloud, NDArray[Any], torch.Tensor)
+Cloud = TypeVar("Cloud", PointCloud, NDArray[Any], "torch.Tensor")
 
 
-def denoise(cloud: Cloud, model: str | Path | Engine = "auto", device: str = "auto", **options: Any) -> Cloud:
+def denoise(cloud: Cloud, model: "str | Path | Engine" = "auto", device: str = "auto", **options: Any) -> Cloud:
     """Clean a point cloud. Row i out is row i in; attributes are untouched.
 
     Args:
@@ -52,9 +56,9 @@ def denoise(cloud: Cloud, model: str | Path | Engine = "auto", device: str = "au
     if isinstance(cloud, PointCloud):
         result, report = denoise_with_report(cloud, denoiser, **options)
         moved: Any = result
-    elif isinstance(cloud, torch.Tensor):
+    elif "torch" in sys.modules and isinstance(cloud, sys.modules["torch"].Tensor):
         result, report = denoise_with_report(PointCloud(cloud.detach().cpu().numpy()), denoiser, **options)
-        moved = torch.from_numpy(result.points).to(cloud)
+        moved = cloud.new_tensor(result.points)
     else:
         array = np.asarray(cloud)
         result, report = denoise_with_report(PointCloud(array), denoiser, **options)

@@ -16,12 +16,13 @@ What a network can do stands in its `offers`, what a loss or a sampler needs of 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pcdenoise.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 REMEDIES = {
     "levels": "a network that is told the noise level, such as network=edgeconv",
@@ -34,7 +35,7 @@ REMEDIES = {
 class ScoreField(Protocol):
     """The score `grad log q_sigma(x)`, one row per point of the noisy cloud that the field was made from."""
 
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, x: "Tensor", sigma: "Tensor") -> "Tensor":
         """Score at x (n, 3) for noise sigma (n, 1), in the unit of x; returns (n, 3) in 1 / unit."""
         ...
 
@@ -42,7 +43,7 @@ class ScoreField(Protocol):
 class LocalScoreField(ScoreField, Protocol):
     """A score field whose row i is a function of space of its own, given by the features of row i."""
 
-    def at(self, rows: Tensor, offsets: Tensor, sigma: Tensor) -> Tensor:
+    def at(self, rows: "Tensor", offsets: "Tensor", sigma: "Tensor") -> "Tensor":
         """Score of rows (q,) at their points of the noisy cloud plus offsets (q, m, 3), for sigma (q, 1); (q, m, 3)."""
         ...
 
@@ -56,9 +57,9 @@ class DenoiserField:
     (Robbins 1956; Efron, "Tweedie's formula and selection bias", 2011.)
     """
 
-    denoise: Callable[[Tensor, Tensor], Tensor]
+    denoise: "Callable[[Tensor, Tensor], Tensor]"
 
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, x: "Tensor", sigma: "Tensor") -> "Tensor":
         return (self.denoise(x, sigma) - x) / sigma**2
 
 
@@ -66,9 +67,9 @@ class DenoiserField:
 class NoiseField:
     """Score of a predictor of `eps` in `x = clean + sigma eps`: `score(x, sigma) = -eps(x, sigma) / sigma`."""
 
-    predict: Callable[[Tensor, Tensor], Tensor]
+    predict: "Callable[[Tensor, Tensor], Tensor]"
 
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, x: "Tensor", sigma: "Tensor") -> "Tensor":
         return -self.predict(x, sigma) / sigma
 
 
@@ -88,8 +89,8 @@ class Sampler(Protocol):
         ...
 
     def __call__(
-        self, field: ScoreField, x: Tensor, sigma: Tensor, generator: torch.Generator | None = None
-    ) -> Iterator[Tensor]:
+        self, field: ScoreField, x: "Tensor", sigma: "Tensor", generator: "torch.Generator | None" = None
+    ) -> "Iterator[Tensor]":
         """Yields the iterates (n, 3), the start x (n, 3) not included; sigma (n, 1) is the noise of the start.
 
         What is drawn is drawn for the whole cloud from the generator.

@@ -22,8 +22,8 @@ from pcdenoise.checkpoint import load_checkpoint
 from pcdenoise.config import compose, instantiate
 from pcdenoise.datasets.folder import Folder
 from pcdenoise.datasets.noise_models import Gaussian
-from pcdenoise.denoisers.learned import told_sigma
 from pcdenoise.denoisers.noise_level import noise_level
+from pcdenoise.denoisers.staged import told_sigma
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.metrics.chamfer import chamfer_distance
 from pcdenoise.metrics.point_to_mesh import point_to_mesh_distance

@@ -41,8 +41,8 @@ from pcdenoise.denoisers.models import load_model
 from pcdenoise.errors import PcdenoiseError, UsageError
 from pcdenoise.geometry.neighbour_search import NeighbourSearch
 from pcdenoise.io.files import check_place, replacing
-from pcdenoise.kernels.array_graph import MOMENTS, SPACING_NEIGHBOUR, local_spacing
-from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
+from pcdenoise.kernels.array_graph import EDGE_FEATURES, MOMENTS, SPACING_NEIGHBOUR, local_spacing
+from pcdenoise.kernels.gather_max import gather_max
 from pcdenoise.kernels.neighbourhood import NeighbourGraph, build_graph
 from pcdenoise.networks.denoiser import DenoisingStage, StagedDenoiser
 from pcdenoise.networks.edgeconv import ROWS_IN_CACHE, EdgeConvBlock, by_pieces, fused

@@ -39,7 +39,14 @@ from pcdenoise.training.prefetch import prefetched
 THINNED = (2, 3, 4, 6, 8)
 FIRST_THIN = 20_000  # number of the first further shape
 LEVELS = tuple(np.geomspace(0.04, 2.4, 60))
-NETWORK = {"_target_": "pcdenoise.networks.noise_level.NoiseLevel", "channels": 32, "blocks": 3, "hops": 3}
+NETWORK = {
+    "_target_": "pcdenoise.networks.noise_level.NoiseLevel",
+    "channels": 32,
+    "blocks": 3,
+    "neighbours": 32,
+    "neighbourhoods": [4, 8, 16, 32],
+    "hops": 3,
+}
 RATE, WARMUP, DECAY, EMA = 3e-3, 100, 0.6, 0.998
 
 

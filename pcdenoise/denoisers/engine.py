@@ -1,45 +1,17 @@
 """The engine that a network runs in."""
 
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.mover import Mover
 from pcdenoise.denoisers.patchwise import PatchwiseDenoiser
 from pcdenoise.networks.compat.luo_hu import LuoHu
 from pcdenoise.networks.score_network import ScoreNetwork
 from pcdenoise.score import Sampler, ScoreField
-
-
-class Mover(Protocol):
-    """What moves the points of a cloud, see `LearnedDenoiser`."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def neighbours(self) -> int: ...
-
-    @property
-    def passes(self) -> int: ...
-
-    @property
-    def relaxation(self) -> float: ...
-
-    def __call__(
-        self,
-        points: NDArray[np.float64],
-        sigma: NDArray[np.float64],
-        passes: int,
-        progress: Callable[[float], None] = ...,
-        seed: int = ...,
-        iterate: Callable[[NDArray[np.float64]], None] = ...,
-    ) -> NDArray[np.float64]: ...
 
 
 class Engine(Mover, Protocol):
@@ -51,7 +23,7 @@ class Engine(Mover, Protocol):
     def field(self, noisy: Tensor, sigma: Tensor) -> ScoreField: ...
 
 
-def engine_of(network: ScoreNetwork, device: torch.device, sampler: Sampler, **options: Any) -> Engine:
+def engine_of(network: ScoreNetwork, device: torch.device | str, sampler: Sampler, **options: Any) -> Engine:
     """The engine for a network: whole clouds in tiles, or patches for a network whose graph is not that of the points.
 
     Args:
@@ -67,5 +39,7 @@ def engine_of(network: ScoreNetwork, device: torch.device, sampler: Sampler, **o
     names = {kind: {field.name for field in fields(kind)} for kind in (LearnedDenoiser, PatchwiseDenoiser)}
     if unknown := options.keys() - set().union(*names.values()):
         raise TypeError(f"no engine has an option {min(unknown)!r}")
-    built: Engine = engine(network, device, sampler, **{k: v for k, v in options.items() if k in names[engine]})
+    built: Engine = engine(
+        network, torch.device(device), sampler, **{k: v for k, v in options.items() if k in names[engine]}
+    )
     return built

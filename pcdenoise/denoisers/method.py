@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pcdenoise.cloud import Mesh
@@ -46,13 +45,18 @@ class MethodMover:
     method: Method
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> str:
         """Where it runs."""
-        return torch.device("cpu")
+        return "cpu"
 
     @property
     def passes(self) -> int:
         """Of a network; a method counts as one."""
+        return 1
+
+    @property
+    def polished_once(self) -> int:
+        """Of a network."""
         return 1
 
     @property

@@ -1,19 +1,27 @@
 """The models that come with the package, and any other weights."""
 
+import ctypes
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from pcdenoise.checkpoint import load_checkpoint, load_weights, select
+from pcdenoise.checkpoint import load_arrays, load_weights, select
 from pcdenoise.config import instantiate
-from pcdenoise.denoisers.engine import Engine, engine_of
+from pcdenoise.denoisers.fused import fused_denoiser
 from pcdenoise.errors import ModelError, UsageError
+from pcdenoise.samplers.ascent import Ascent
 from pcdenoise.score import Sampler, check_fits, named
+
+if TYPE_CHECKING:
+    from pcdenoise.denoisers.engine import Engine
+    from pcdenoise.networks.score_network import ScoreNetwork
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "flagship"
+CUDA_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 
 def list_models() -> list[str]:
@@ -34,22 +42,22 @@ def model_path(model: str | Path = "auto") -> Path:
     return path
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Weights, and the header that says which network they are for.
 
     Raises:
         ModelError: no such file, corrupt, foreign, or of no network.
     """
-    tensors, header = load_checkpoint(path)
+    arrays, header = load_arrays(path)
     if "network" not in header:
         raise ModelError(f"{path} does not say which network it is for; give weights that `pcdenoise train` made")
     # A training checkpoint holds the raw weights too; the moving average is what was validated.
-    return select(tensors, "average.") or tensors, header
+    return select(arrays, "average.") or arrays, header
 
 
 def load_model(
     model: str | Path = "auto", device: str = "auto", sampler: Sampler | None = None, **options: Any
-) -> Engine:
+) -> "Engine":
     """A denoiser from weights.
 
     Args:
@@ -58,23 +66,52 @@ def load_model(
         sampler: how the score field is followed; None for the sampler that the weights were validated with.
         options: further arguments of the engine, `LearnedDenoiser` or `PatchwiseDenoiser`.
 
+    Returns:
+        A `FusedDenoiser` where that does the same, on a CPU.
+
     Raises:
         ModelError: no such weights, corrupt or foreign ones.
         UsageError: an unknown device, `cuda` where there is none, or a sampler that needs what the network cannot do.
     """
     path = model_path(model)
-    tensors, header = read_weights(path)
-    network = instantiate(header["network"])
-    load_weights(network, tensors, path)
+    weights, header = read_weights(path)
     chosen = instantiate(header["sampler"]) if sampler is None else sampler
-    check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {path.stem}", network.offers)
-    where = _device(device)
-    return engine_of(network.eval().requires_grad_(False).to(where), where, chosen, **options)
+    where, network = _device(device), partial(_network, path, weights, header["network"])
+    if (
+        where == "cpu"
+        and chosen == Ascent()
+        and (fused := fused_denoiser(weights, header["network"], network, options))
+    ):
+        return fused
+    from pcdenoise.denoisers.engine import engine_of
+
+    built = network()
+    check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {path.stem}", built.offers)
+    return engine_of(built.to(where), where, chosen, **options)
 
 
-def _device(name: str) -> torch.device:
+def _network(path: Path, weights: dict[str, NDArray[Any]], configuration: dict[str, Any]) -> "ScoreNetwork":
+    network: ScoreNetwork = instantiate(configuration)
+    load_weights(network, weights, path)
+    return network.eval().requires_grad_(False)
+
+
+def _device(name: str) -> str:
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"there is no device {name!r}; give auto, cpu or cuda")
+    if name == "cpu" or (name == "auto" and not _driver()):
+        return "cpu"
+    import torch
+
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device is available; use --device cpu, or install torch with CUDA")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _driver() -> bool:
+    """Whether there is a driver of CUDA: without it torch, which takes seconds to import, need not be asked."""
+    try:
+        ctypes.CDLL(CUDA_DRIVER)
+    except OSError:
+        return False
+    return True

@@ -3,17 +3,14 @@
 from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pcdenoise.checkpoint import load_weights
-from pcdenoise.config import instantiate
 from pcdenoise.denoisers.models import WEIGHTS, read_weights
+from pcdenoise.errors import ModelError
 from pcdenoise.geometry.neighbours import build_tree, query_tree
 from pcdenoise.geometry.noise import estimate_noise, scattered
 from pcdenoise.geometry.subsets import interleaved_subsets
-from pcdenoise.networks.graphs import graph_at
-from pcdenoise.networks.noise_level import NoiseLevel
+from pcdenoise.networks.fused import FusedNoiseLevel, noise_level_shapes
 
 ESTIMATOR = WEIGHTS / "estimators" / "noise_level.safetensors"
 # Below this many spacings the noise cannot be told from the shape: such a cloud stays as it is.
@@ -50,18 +47,19 @@ def noise_level(points: NDArray[np.float64]) -> float:
     if len(points) > PATCHES * PATCH_POINTS:
         _, idx = query_tree(build_tree(points), scattered(points, PATCHES), PATCH_POINTS)
         patches, core = [points[rows] for rows in idx], round(CORE * PATCH_POINTS)
-    with torch.inference_mode():
-        answers = [network(graph_at(torch.from_numpy(patch), network.features)) for patch in patches]
-    level, error = (np.concatenate([answer[part][:core].double().numpy() for answer in answers]) for part in (0, 1))
+    answers = [network(patch) for patch in patches]
+    level, error = (np.concatenate([answer[part][:core] for answer in answers]).astype(np.float64) for part in (0, 1))
     order = np.argsort(level, kind="stable")
     sureness = np.exp(-error[order]).cumsum()
     return CORRECTION * float(np.exp(level[order][np.searchsorted(sureness, sureness[-1] / 2)]))
 
 
 @cache
-def _network() -> NoiseLevel:
-    tensors, header = read_weights(ESTIMATOR)
-    network = instantiate(header["network"])
-    assert isinstance(network, NoiseLevel)
-    load_weights(network, tensors, ESTIMATOR)
-    return network.eval().requires_grad_(False)
+def _network() -> FusedNoiseLevel:
+    weights, header = read_weights(ESTIMATOR)
+    network = header["network"]
+    graph = {name: network[name] for name in ("neighbours", "neighbourhoods", "hops")}
+    shapes = noise_level_shapes(network["channels"], network["blocks"], len(graph["neighbourhoods"]) + graph["hops"])
+    if {name: its.shape for name, its in weights.items()} != shapes:
+        raise ModelError(f"{ESTIMATOR} was made for another architecture; fetch or train the weights again")
+    return FusedNoiseLevel(weights, **graph)

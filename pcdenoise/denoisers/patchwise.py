@@ -60,6 +60,11 @@ class PatchwiseDenoiser:
         """k of the graphs: a cloud needs more points than that."""
         return self.model.neighbours
 
+    @property
+    def polished_once(self) -> int:
+        """Passes after weak noise: as many as after any."""
+        return self.passes
+
     def __call__(
         self,
         points: NDArray[np.float64],

@@ -4,16 +4,17 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from pcdenoise.errors import OutOfMemoryError
 from pcdenoise.geometry.neighbour_search import NeighbourSearch
 from pcdenoise.kernels.array_graph import SPACING_NEIGHBOUR, local_spacing
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 SMALLEST_TILE = 1024
 # Duplicates and clusters far denser than the cloud would have no unit of length; this is their least, in spacings.
@@ -152,7 +153,9 @@ class Tiling:
         spacing = np.maximum(local_spacing(np.concatenate(reach), idx), LEAST_SPACING)
         return Tile(rows, members, idx, spacing, tuple(reversed(counts)))
 
-    def _reversed(self) -> csr_array:
+    def _reversed(self) -> "csr_array":
+        from scipy.sparse import csr_array
+
         n, k = len(self._place), self._neighbours
         _, idx = self._search(np.arange(n), k)
         ones = np.ones(n * k, np.int8)
@@ -175,4 +178,7 @@ class Tiling:
 
 def is_memory(error: BaseException) -> bool:
     """Whether it says that memory was not enough."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+    # torch has an error of its own, which is not imported where torch does not run
+    return (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+    )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdenoise.cloud import PointCloud
-from pcdenoise.denoisers.engine import Mover
-from pcdenoise.denoisers.learned import LearnedDenoiser, part, told_sigma
 from pcdenoise.denoisers.method import MethodMover
+from pcdenoise.denoisers.mover import Mover
 from pcdenoise.denoisers.noise_level import CLEAN, noise_level
+from pcdenoise.denoisers.staged import part, told_sigma
 from pcdenoise.errors import InputError, UsageError
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.normals import plane_normals
@@ -202,9 +202,7 @@ def local_points(cloud: PointCloud) -> tuple[Frame, NDArray[np.float64], NDArray
 
 def passes_for(level: float, denoiser: Mover, quality: str = "balanced") -> int:
     """Passes for a noise of `level` spacings, chosen on the validation shapes."""
-    most = denoiser.passes
-    if isinstance(denoiser, LearnedDenoiser) and level < POLISHED_TWICE:
-        most = denoiser.polished_once
+    most = denoiser.polished_once if level < POLISHED_TWICE else denoiser.passes
     return 0 if level < CLEAN else min(most, QUALITIES[quality].passes or most)
 
 

@@ -1,15 +1,16 @@
 """Exact nearest neighbours, behind one function, on the CPU and on a GPU."""
 
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pcdenoise.errors import InputError
-from pcdenoise.geometry.bucket_tree import BucketTree
 from pcdenoise.geometry.neighbour_search import NeighbourSearch
+
+if TYPE_CHECKING:
+    import torch
 
 FloatArray = NDArray[np.float64] | NDArray[np.float32]
 
@@ -20,8 +21,8 @@ def knn(
 ) -> tuple[NDArray[Any], NDArray[np.int32]]: ...
 @overload
 def knn(
-    points: torch.Tensor, k: int, queries: torch.Tensor | None = None, *, include_self: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]: ...
+    points: "torch.Tensor", k: int, queries: "torch.Tensor | None" = None, *, include_self: bool = False
+) -> "tuple[torch.Tensor, torch.Tensor]": ...
 def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False) -> tuple[Any, Any]:
     """The `k` points nearest to each query, nearest first; equally distant ones in the order of their index.
 
@@ -47,13 +48,8 @@ def knn(points: Any, k: int, queries: Any = None, *, include_self: bool = False)
     available = len(points) - (1 if own and not include_self else 0)
     if k < 1 or k > available:
         raise InputError(f"{k} neighbours asked of {len(points)} points; ask for 1 to {max(available, 1)}")
-    if isinstance(points, torch.Tensor):
-        if points.is_cuda:
-            return _on_device(points, k, queries, include_self)
-        asked = None if queries is None else queries.detach().numpy()
-        distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
-        return torch.from_numpy(distances), torch.from_numpy(indices).long()
-
+    if not isinstance(points, np.ndarray):
+        return _of_tensors(points, k, queries, include_self)
     if own and not include_self:
         distances, indices = NeighbourSearch(points).of_all(k)
     elif own:
@@ -99,10 +95,18 @@ def _with_self(
     return distances, indices
 
 
-def _on_device(
-    points: torch.Tensor, k: int, queries: torch.Tensor | None, include_self: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`knn` in plain torch on the tensors' own device."""
+def _of_tensors(
+    points: "torch.Tensor", k: int, queries: "torch.Tensor | None", include_self: bool
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """`knn` of tensors: on the CPU that of their arrays, elsewhere in plain torch on their own device."""
+    import torch
+
+    from pcdenoise.geometry.bucket_tree import BucketTree
+
+    if not points.is_cuda:
+        asked = None if queries is None else queries.detach().numpy()
+        distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
+        return torch.from_numpy(distances), torch.from_numpy(indices).long()
     if not (torch.isfinite(points).all() and (queries is None or torch.isfinite(queries).all())):
         raise InputError("coordinates are not finite; drop such rows before asking for neighbours")
     tree = BucketTree(points)

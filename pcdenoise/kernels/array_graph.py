@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 SPACING_NEIGHBOUR = 8  # the local spacing is measured by the distance to this neighbour
 DISC_RADIUS = math.sqrt(SPACING_NEIGHBOUR / math.pi)  # of the disc that holds so many points of unit spacing
+EDGE_FEATURES = 4  # offset (3) and distance (1)
 MOMENTS = 9  # mean offset (3) and covariance (6) of a neighbourhood
 
 

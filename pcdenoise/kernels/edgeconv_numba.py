@@ -133,6 +133,16 @@ def answers(x: Rows, own: Rows, moments: Rows, spacing: Rows, weights: Mapping[s
     return move, handed_on
 
 
+def head(x: Rows, weights: Mapping[str, Weights]) -> Rows:
+    """The head of `pcdenoise.networks.noise_level.NoiseLevel` over features x (n, C), (n, 2)."""
+    w = weights
+    more = -len(w["head.bias"]) % LANES
+    padded = np.pad(w["head.weight"], ((0, 0), (0, more))), np.pad(w["head.bias"], (0, more))
+    result = np.empty((len(x), len(padded[1])), np.float32)
+    _fill_head(x, w["hidden.weight"], w["hidden.bias"], *padded, result)
+    return result[:, : len(w["head.bias"])]
+
+
 @numba.njit(parallel=True, cache=True)
 def _fill_inputs(noise, moments, edges, received, from_moments, from_noise, bias, edge, mix, mix_bias, out):  # type: ignore[no-untyped-def]
     n, channels = out.shape
@@ -180,6 +190,19 @@ def _fill_answers(x, own, moments, spacing, products, biases, moves, handed_on):
                     for b in range(3):
                         move += answer[r, 3 + 9 * k + 3 * a + b] * moments[i, k, b]
                 moves[i, a] = move * spacing[i, 0]
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill_head(x, hidden, hidden_bias, head, head_bias, out):  # type: ignore[no-untyped-def]
+    n = len(x)
+    for piece in numba.prange((n + ROWS - 1) // ROWS):
+        rows = slice(piece * ROWS, min(n, (piece + 1) * ROWS))
+        inner = np.empty((rows.stop - rows.start, len(hidden_bias)), np.float32)
+        _repeat(hidden_bias, inner)
+        add_product(x[rows], hidden, inner)
+        apply_silu(inner)
+        _repeat(head_bias, out[rows])
+        add_product(inner, head, out[rows])
 
 
 @numba.njit(parallel=True, cache=True)

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from pcdenoise.kernels import gather_max_numba
 
-EDGE_FEATURES = 4  # offset (3) and distance (1)
-
 
 class Passes(Protocol):
     """The passes over the edges that a device offers. Each gives the same bits on every run.

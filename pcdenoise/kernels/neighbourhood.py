@@ -49,8 +49,9 @@ class NeighbourGraph:
     @staticmethod
     def of(graph: ArrayGraph) -> "NeighbourGraph":
         """The graph of these arrays, which it shares."""
-        values = (torch.from_numpy(its) for its in (graph.idx, graph.edges, graph.moments, graph.spacing))
-        return NeighbourGraph(*values, graph.sizes)
+        arrays = (graph.idx, graph.edges, graph.moments, graph.spacing)
+        idx, edges, moments, spacing = (torch.from_numpy(its) for its in arrays)
+        return NeighbourGraph(idx, edges, moments, spacing, graph.sizes)
 
     def half_turned(self, signs: tuple[int, int, int]) -> "NeighbourGraph":
         """The graph of the points turned by half a turn about an axis, to the bit.

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdenoise.errors import UsageError
 from pcdenoise.geometry.noise import spacing
 from pcdenoise.geometry.subsets import subsets_apart
 from pcdenoise.kernels import edgeconv_numba
@@ -16,6 +15,7 @@ from pcdenoise.networks.edgeconv import by_pieces, fused, in_arrays
 from pcdenoise.networks.features import EdgeConvFeatures
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.networks.score_network import ScoreNetwork
+from pcdenoise.networks.stage_plan import StagePlan
 from pcdenoise.patches import NoisyPatches
 from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.score import ScoreField
@@ -65,8 +65,8 @@ class DenoisingStage(nn.Module):
         own = torch.ones_like(relative) if self.features.conditioning == "none" else relative
         columns = (x, own[:last], graph.moments[:last], graph.spacing[:last])
         if fused((self.features.channels, self.hand_on.out_features), *columns, self.head.weight):
-            own = {name: its for name, its in self.named_parameters() if not name.startswith("features")}
-            move, handed_on = in_arrays(edgeconv_numba.answers, own, *columns)
+            weights = {name: its for name, its in self.named_parameters() if not name.startswith("features")}
+            move, handed_on = in_arrays(edgeconv_numba.answers, weights, *columns)
             return move, handed_on
         return by_pieces(self._move, *columns), by_pieces(self.hand_on, x)
 
@@ -78,7 +78,7 @@ class DenoisingStage(nn.Module):
         return move
 
 
-class StagedDenoiser(ScoreNetwork):
+class StagedDenoiser(ScoreNetwork, StagePlan):
     """Stages applied one after another, each to the cloud the one before has moved, on a graph built anew.
 
     Stage `p` is trained on what stage `p - 1` leaves, so any number of leading stages is a denoiser: stages are passes.
@@ -114,17 +114,9 @@ class StagedDenoiser(ScoreNetwork):
         polish_subsets: see above; 0 for the whole cloud.
         noisy_moments: see above.
 
-    Attributes:
-        leading: stages that do not polish; what the last of them hands on, all polishing ones are given.
-        shares: of the noise that each stage is told.
-        limits: of the spreading before each stage, as a share of the noise: what the one before was told.
-
     Raises:
         UsageError: a value outside its range.
     """
-
-    FULL_SUBSET, HALF = 6000, 0.5  # chosen on validation shapes of 10,000 and 50,000 points
-    SMALLEST_SUBSET = 500  # points, of a patch in training, too
 
     def __init__(
         self,
@@ -141,21 +133,8 @@ class StagedDenoiser(ScoreNetwork):
         polish_subsets: float = 0.0,
         noisy_moments: bool = False,
     ) -> None:
-        told = () if polish is None else tuple(polish) if isinstance(polish, Sequence) else (polish,) * polishes
-        if polish is not None and not (0 < len(told) == polishes < len(blocks) and all(0 < its < 1 for its in told)):
-            raise UsageError(
-                f"network.polish is {polish}, in {polishes} of {len(blocks)} stages; give null, or a share below 1, or "
-                "one for each, in at least one stage and not in all"
-            )
-        if subset_sigma is not None and not subset_sigma > 0:
-            raise UsageError(f"network.subset_sigma is {subset_sigma}; give a number above 0, or null")
-        if polish_subsets < 0:
-            raise UsageError(f"network.polish_subsets is {polish_subsets}; give 0 or more")
         super().__init__()
-        self.subset_sigma, self.polish_subsets = subset_sigma, polish_subsets
-        self.leading = len(blocks) - len(told)
-        self.shares = (1.0,) * self.leading + told
-        self.limits = (0.0,) * self.leading + (1.0, *told)[: len(told)]
+        StagePlan.__init__(self, len(blocks), subset_sigma, polish, polishes, polish_subsets)
         self.stages = nn.ModuleList(
             DenoisingStage(
                 EdgeConvFeatures(
@@ -200,36 +179,6 @@ class StagedDenoiser(ScoreNetwork):
             self.subsets(float(estimate[0]) / spacing(noisy.detach().cpu().numpy()), points)
             for noisy, estimate, points in zip(*parts, strict=True)
         ]
-
-    def stage_subsets(self, stage: int, wanted: float, points: int) -> float:
-        """How many subsets a stage looks at, not rounded.
-
-        Args:
-            stage: its number, from 0.
-            wanted: subsets that the first stage looks at.
-            points: of the cloud.
-        """
-        if stage == 0:
-            return wanted
-        if stage < self.leading:
-            return 1.0
-        first = max(1.0, min(self.polish_subsets * wanted, points // self.FULL_SUBSET))
-        if stage == self.leading:
-            return first
-        last = len(self.stages) - 1
-        return float(first ** (max(0, last - stage) / max(1, last - self.leading)))
-
-    def subsets(self, relative: float, points: int) -> float:
-        """How many interleaved subsets the first stage looks at, not rounded.
-
-        Args:
-            relative: the noise, in spacings of the cloud.
-            points: of the cloud.
-        """
-        if self.subset_sigma is None:
-            return 1.0
-        wanted = min((relative / self.subset_sigma) ** 2, points // self.SMALLEST_SUBSET)
-        return max(1.0, min(wanted, max(points / self.FULL_SUBSET, self.HALF * wanted)))
 
 
 def _shifts(x: Tensor, counts: list[int]) -> Tensor:

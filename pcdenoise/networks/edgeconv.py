@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdenoise.kernels import edgeconv_numba
-from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
+from pcdenoise.kernels.array_graph import EDGE_FEATURES
+from pcdenoise.kernels.gather_max import gather_max
 
 ROWS_IN_CACHE = 4096  # of 64 channels: 1 MB
 

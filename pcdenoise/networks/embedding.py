@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-LOWEST, HIGHEST = 0.25, 4.0  # radians per unit of log sigma
+from pcdenoise.networks.fused import HIGHEST, LOWEST
 
 
 def sigma_embedding(sigma: Tensor, channels: int) -> Tensor:

@@ -9,8 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from pcdenoise.errors import UsageError
 from pcdenoise.kernels import edgeconv_numba
-from pcdenoise.kernels.array_graph import MOMENTS
-from pcdenoise.kernels.gather_max import EDGE_FEATURES, gather_max
+from pcdenoise.kernels.array_graph import EDGE_FEATURES, MOMENTS
+from pcdenoise.kernels.gather_max import gather_max
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
 from pcdenoise.networks.edgeconv import EdgeConvBlock, by_pieces, fused, in_arrays
 from pcdenoise.networks.embedding import sigma_embedding

@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 from pcdenoise.kernels.neighbourhood import NeighbourGraph
 from pcdenoise.networks.features import EdgeConvFeatures
+from pcdenoise.networks.fused import LEAST_SURE, SUREST
 from pcdenoise.networks.graphs import graph_at
 from pcdenoise.patches import NoisyPatches
 
 FAINTEST = 0.03  # local spacings; fainter noise is called that
-SUREST, LEAST_SURE = -6.0, 3.0  # log of the scale of the error
 
 
 class NoiseLevel(nn.Module):

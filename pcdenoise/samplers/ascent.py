@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from pcdenoise.samplers.arguments import require, require_whole
-from pcdenoise.score import ScoreField
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pcdenoise.score import ScoreField
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,11 @@ class Ascent:
 
     def __call__(
         self,
-        field: ScoreField,
-        x: Tensor,
-        sigma: Tensor,
-        generator: torch.Generator | None = None,  # noqa: ARG002 (nothing is drawn)
-    ) -> Iterator[Tensor]:
+        field: "ScoreField",
+        x: "Tensor",
+        sigma: "Tensor",
+        generator: "torch.Generator | None" = None,  # noqa: ARG002 (nothing is drawn)
+    ) -> "Iterator[Tensor]":
         """Yields the iterates (n, 3), the start not included. sigma is (n, 1), in the unit of x."""
         for t in range(self.steps):
             x = x + self.step * self.decay**t * sigma**2 * field(x, sigma)

@@ -12,8 +12,8 @@ from pcdenoise.datasets.noise_models import Gaussian
 from pcdenoise.datasets.pairs import Pair
 from pcdenoise.datasets.surfaces import Surface
 from pcdenoise.denoisers.engine import Engine
-from pcdenoise.denoisers.learned import told_sigma
 from pcdenoise.denoisers.noise_level import noise_level
+from pcdenoise.denoisers.staged import told_sigma
 from pcdenoise.denoisers.whole_cloud import passes_for
 from pcdenoise.errors import UsageError
 from pcdenoise.geometry.frame import Frame

@@ -7,7 +7,7 @@ import torch
 from clouds import patches_of
 from torch import nn
 
-from pcdenoise.denoisers import learned
+from pcdenoise.denoisers import staged
 from pcdenoise.denoisers.device_tiling import DeviceTiling
 from pcdenoise.denoisers.learned import LearnedDenoiser
 from pcdenoise.denoisers.tiling import Tiling
@@ -17,6 +17,7 @@ from pcdenoise.geometry.noise import spacing
 from pcdenoise.networks.conditional import ConditionalScore
 from pcdenoise.networks.denoiser import StagedDenoiser, StageField
 from pcdenoise.networks.energy import EnergyNetwork
+from pcdenoise.networks.stage_plan import StagePlan
 from pcdenoise.relaxation import RELAXATION, relax_tangentially
 from pcdenoise.samplers.ascent import Ascent
 
@@ -62,9 +63,9 @@ def by_moves(monkeypatch):
     """Sets what is told by how far points move, of sparse clouds and of dense ones, whatever the tails."""
 
     def by_moves(sparse, dense):
-        monkeypatch.setattr(learned, "AGAIN_SPARSE", np.array(sparse))
-        monkeypatch.setattr(learned, "AGAIN_DENSE", np.array(dense))
-        monkeypatch.setattr(learned, "BOUNDED", 0.0)
+        monkeypatch.setattr(staged, "AGAIN_SPARSE", np.array(sparse))
+        monkeypatch.setattr(staged, "AGAIN_DENSE", np.array(dense))
+        monkeypatch.setattr(staged, "BOUNDED", 0.0)
 
     return by_moves
 
@@ -142,8 +143,8 @@ def test_a_field_in_tiles_is_the_field_in_training(networks, cloud, network):
 
 def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
     """Strong noise: the engine parts the cloud as training parts a patch, and mixes what lies between whole numbers."""
-    monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 500)
-    monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
+    monkeypatch.setattr(StagePlan, "FULL_SUBSET", 500)
+    monkeypatch.setattr(staged, "TOLD_SPARSE", 1.0)
     network = copy.deepcopy(networks["staged"])
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     moves = []
@@ -163,7 +164,7 @@ def test_subsets_in_tiles_are_those_in_training(networks, cloud, monkeypatch):
 
     np.testing.assert_allclose(found(2.25), 0.75 * found(2) + 0.25 * found(3), atol=1e-6)
     full = found(2)
-    monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 1001)
+    monkeypatch.setattr(StagePlan, "FULL_SUBSET", 1001)
     np.testing.assert_allclose(found(4), full, atol=1e-6)
 
 
@@ -173,9 +174,9 @@ def test_by_how_far_points_move_less_is_told_or_more(model, cloud, by_moves, mon
 
     free, never = moved(0.5), np.array([[0.0, 0.1, 0.2], [0.1, 0.1, 0.1]])
     for n, sparse in ((len(cloud), False), (10 * len(cloud), True)):
-        monkeypatch.setattr(learned, "SPARSE", n // 2)
-        monkeypatch.setattr(learned, "DENSE", n)
-        estimate = learned.estimate_behind(0.5, len(cloud))
+        monkeypatch.setattr(staged, "SPARSE", n // 2)
+        monkeypatch.setattr(staged, "DENSE", n)
+        estimate = staged.estimate_behind(0.5, len(cloud))
         ratio = np.sqrt(((moved(0.5, 1) - cloud) ** 2).sum(axis=1).mean()) / estimate
         for moves, factor in (([1.1, 1.2, 1.3], 0.8), ([0.8, 1.0, 1.2], 1.0), ([0.7, 0.8, 0.9], 1.1)):
             table = np.array([np.array(moves) * ratio, [0.8, 1.0, 1.1]])
@@ -183,7 +184,7 @@ def test_by_how_far_points_move_less_is_told_or_more(model, cloud, by_moves, mon
             np.testing.assert_allclose(moved(0.5, walls=True), moved(0.5 * factor), atol=1e-4)
         hasty = moved(0.5, passes=1, walls=True)
         np.testing.assert_allclose(hasty, moved(0.5 if sparse else 0.55, passes=1), atol=1e-4)
-        monkeypatch.setattr(learned, "RAISED", 1.01 * estimate)
+        monkeypatch.setattr(staged, "RAISED", 1.01 * estimate)
         np.testing.assert_allclose(moved(0.5, walls=True), free, atol=1e-4)
         monkeypatch.undo()
     assert np.abs(free - moved(0.55)).max() > 0.01
@@ -194,7 +195,7 @@ def test_noise_without_tails_is_not_taken_for_thin_walls():
     gaussian = np.abs(rng.standard_normal(20_000))  # along the normal, root mean square 1
     ball = np.abs(2 * rng.beta(2, 2, 20_000) - 1) * 5**0.5
     assert np.sqrt((ball**2).mean()) == pytest.approx(1, abs=0.01)
-    walled, sparse_walled = (table[1, 0] for table in (learned.AGAIN_DENSE, learned.AGAIN_SPARSE))
+    walled, sparse_walled = (table[1, 0] for table in (staged.AGAIN_DENSE, staged.AGAIN_SPARSE))
     assert max(walled, sparse_walled) < 1  # told less
     for moves, rms, n, factor in (
         (gaussian, 0.8, 50_000, (walled, 1)),
@@ -203,28 +204,28 @@ def test_noise_without_tails_is_not_taken_for_thin_walls():
         (gaussian, 0.8, 10_000, (sparse_walled, 1)),
         (ball, 0.8, 10_000, (sparse_walled, 1)),
     ):
-        assert learned.told_again(rms * moves / np.sqrt((moves**2).mean()), n) == pytest.approx(factor)
-    in_between, _ = learned.told_again(0.8 * ball, 22_000)
+        assert staged.told_again(rms * moves / np.sqrt((moves**2).mean()), n) == pytest.approx(factor)
+    in_between, _ = staged.told_again(0.8 * ball, 22_000)
     assert 1 < in_between < 1.2
-    assert learned.told_again(np.append(gaussian, np.nan), 50_000) == (1.0, 1.0)
+    assert staged.told_again(np.append(gaussian, np.nan), 50_000) == (1.0, 1.0)
 
 
 def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_moves, monkeypatch):
     by_moves(*[[[0.0, 10.0], [0.0, 10.0]]] * 2)  # told as far as they move
 
     def told(patch_points):
-        monkeypatch.setattr(learned, "PATCHES", 2)
-        monkeypatch.setattr(learned, "PATCH_POINTS", patch_points)
+        monkeypatch.setattr(staged, "PATCHES", 2)
+        monkeypatch.setattr(staged, "PATCH_POINTS", patch_points)
         levels, told = [], []
-        original = LearnedDenoiser._stage
+        original = LearnedDenoiser.ask
 
         def stage(self, stage, graphs, sigma, *rest):
             levels.append((graphs.count, float(sigma[0])))
             return original(self, stage, graphs, sigma, *rest)
 
-        monkeypatch.setattr(LearnedDenoiser, "_stage", stage)
+        monkeypatch.setattr(LearnedDenoiser, "ask", stage)
         LearnedDenoiser(model, relaxation=0.0)(cloud, np.full(len(cloud), 0.4), 1, told.append)
-        monkeypatch.setattr(LearnedDenoiser, "_stage", original)
+        monkeypatch.setattr(LearnedDenoiser, "ask", original)
         assert told == sorted(told)
         return levels
 
@@ -238,7 +239,7 @@ def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_
 
 def test_a_cloud_that_is_asked_again_is_searched_once(model, cloud, by_moves, monkeypatch):
     by_moves(*[[[0.0, 10.0], [0.0, 10.0]]] * 2)
-    searched, tiling, asked = [], LearnedDenoiser._tiling, learned._Graphs.run
+    searched, tiling, asked = [], LearnedDenoiser._tiling, staged.TiledGraphs.run
 
     def counted(self, features, points):
         searched.append(len(points))
@@ -254,13 +255,13 @@ def test_a_cloud_that_is_asked_again_is_searched_once(model, cloud, by_moves, mo
     monkeypatch.setattr(LearnedDenoiser, "_tiling", counted)
     once = denoised()
     assert searched == [len(cloud)]
-    monkeypatch.setattr(learned._Graphs, "run", forgetful)
+    monkeypatch.setattr(staged.TiledGraphs, "run", forgetful)
     assert np.array_equal(denoised(), once)
 
 
 def test_where_memory_runs_out_the_second_time_tiles_are_halved():
     points = np.random.default_rng(0).random((3000, 3))
-    graphs = learned._Graphs(3000, learned.Tiling(points, 8, 1, 5000), lambda tile: None)
+    graphs = staged.TiledGraphs(3000, Tiling(points, 8, 1, 5000), lambda tile: None)
     sizes = []
 
     def evaluate(limit):
@@ -304,7 +305,7 @@ def test_polishing_in_tiles_is_that_in_training(model, cloud, half_turn):
     assert denoiser.passes == 3
     for passes, wanted in ((2, reached), (3, again)):
         moved = denoiser(cloud, unit, passes)
-        last = relax_tangentially(wanted, RELAXATION * 0.25 * unit * 0.5 / learned.SPREAD_WHOLLY)
+        last = relax_tangentially(wanted, RELAXATION * 0.25 * unit * 0.5 / staged.SPREAD_WHOLLY)
         np.testing.assert_allclose(moved, last, atol=1e-4)
     leading = LearnedDenoiser(polishing)(cloud, unit, 1)
     np.testing.assert_array_equal(leading, LearnedDenoiser(model)(cloud, unit, 1))
@@ -312,8 +313,8 @@ def test_polishing_in_tiles_is_that_in_training(model, cloud, half_turn):
 
 @pytest.mark.parametrize("wider", [{}, {"hops": 1, "noisy_moments": True}])
 def test_polishing_in_subsets_is_that_in_training(cloud, wider, monkeypatch):
-    monkeypatch.setattr(StagedDenoiser, "FULL_SUBSET", 500)
-    monkeypatch.setattr(learned, "TOLD_SPARSE", 1.0)
+    monkeypatch.setattr(StagePlan, "FULL_SUBSET", 500)
+    monkeypatch.setattr(staged, "TOLD_SPARSE", 1.0)
     points, told = cloud[:2000] / spacing(cloud[:2000]), 0.9
     torch.manual_seed(0)
     polishing = StagedDenoiser(
@@ -409,7 +410,7 @@ def test_one_full_step_of_ascent_reaches_the_denoised_cloud(model, cloud):
 @pytest.mark.parametrize(("n", "least", "most"), [(100, 0.9, 1.0), (20_000, 0.9, 1.0), (100_000, 1.0, 1.0)])
 @pytest.mark.parametrize("estimate", [0.2, 1.0, 1.3, 5.0])
 def test_what_is_told_gives_the_estimate_away(estimate, n, least, most):
-    told = learned.told_sigma(estimate, n)
+    told = staged.told_sigma(estimate, n)
     assert told.shape == (n,)
     assert least * estimate <= told[0] + 1e-12 <= most * estimate + 2e-12
-    assert learned.estimate_behind(told[0], n) == pytest.approx(estimate, rel=1e-9)
+    assert staged.estimate_behind(told[0], n) == pytest.approx(estimate, rel=1e-9)
