@@ -1,9 +1,12 @@
 """What samplers check of their numbers, and the noise they draw."""
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pcdenoise.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -17,12 +20,14 @@ def require_whole(name: str, value: object) -> None:
     require(isinstance(value, int) and value >= 1, name, value, "a whole number from 1")
 
 
-def standard_normal(x: Tensor, generator: torch.Generator | None) -> Tensor:
+def standard_normal(x: "Tensor", generator: "torch.Generator | None") -> "Tensor":
     """Noise of N(0, I), shaped as x (n, d): drawn row by row for the whole cloud, on the generator's own device.
 
     Raises:
         UsageError: there is no generator.
     """
+    import torch
+
     if generator is None:
         raise UsageError("this sampler draws noise; give it a torch.Generator")
     z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device)
