@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdenoise.checkpoint import select
 from pcdenoise.denoisers.staged import (
     AS_IT_LIES,
     Progress,
@@ -20,7 +21,7 @@ from pcdenoise.denoisers.staged import (
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.kernels.array_graph import ArrayGraph
-from pcdenoise.networks.fused import FusedStage, Shapes, part, stage_shapes
+from pcdenoise.networks.fused import FusedStage, Shapes, stage_shapes
 from pcdenoise.networks.stage_plan import StagePlan
 from pcdenoise.relaxation import RELAXATION
 
@@ -187,5 +188,5 @@ def fused_denoiser(
     if any(its.dtype != np.float32 for its in weights.values()):
         return None
     plan = StagePlan(len(stages), **{name: configuration[name] for name in OF_STAGES})
-    built = tuple(FusedStage(part(weights, prefix), **graph, noisy=noisy) for prefix, noisy in stages)
+    built = tuple(FusedStage(select(weights, prefix), **graph, noisy=noisy) for prefix, noisy in stages)
     return FusedDenoiser(plan, built, network, **{name: its for name, its in options.items() if name != "ensemble"})

@@ -75,19 +75,20 @@ def load_model(
     """
     path = model_path(model)
     weights, header = read_weights(path)
-    chosen = instantiate(header["sampler"]) if sampler is None else sampler
     where, network = _device(device), partial(_network, path, weights, header["network"])
-    if (
-        where == "cpu"
-        and chosen == Ascent()
-        and (fused := fused_denoiser(weights, header["network"], network, options))
-    ):
+    fused = fused_denoiser(weights, header["network"], network, options) if where == "cpu" else None
+    if fused is not None and _sampler(sampler, header) == Ascent():
         return fused
     from pcdenoise.denoisers.engine import engine_of
 
-    built = network()
+    built, chosen = network(), _sampler(sampler, header)
     check_fits(type(chosen).__name__, chosen.needs, f"the {named(header['network'])} of {path.stem}", built.offers)
     return engine_of(built.to(where), where, chosen, **options)
+
+
+def _sampler(given: Sampler | None, header: dict[str, Any]) -> Sampler:
+    sampler: Sampler = instantiate(header["sampler"]) if given is None else given
+    return sampler
 
 
 def _network(path: Path, weights: dict[str, NDArray[Any]], configuration: dict[str, Any]) -> "ScoreNetwork":

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdenoise.checkpoint import select
 from pcdenoise.geometry.neighbours import knn
 from pcdenoise.kernels import edgeconv_numba
 from pcdenoise.kernels.array_graph import (
@@ -46,9 +47,9 @@ class FusedFeatures:
         self.neighbours, self.neighbourhoods = neighbours, tuple(neighbourhoods)
         self.hops, self.noisy = hops, noisy
         maps = edgeconv_numba.linear_maps(weights)
-        self._own = {name: its for name, its in maps.items() if not name.startswith("blocks.")}
-        count = 1 + max(int(name.split(".")[1]) for name in maps if name.startswith("blocks."))
-        self._blocks = [part(maps, f"blocks.{b}.") for b in range(count)]
+        self._own = {name: its for name, its in maps.items() if "blocks." not in name}
+        count = 1 + max(int(name.split(".")[1]) for name in maps if "blocks." in name)
+        self._blocks = [select(maps, f"blocks.{b}.") for b in range(count)]
 
     @property
     def layers(self) -> int:
@@ -99,10 +100,8 @@ class FusedStage:
     def __init__(
         self, weights: Arrays, neighbours: int, neighbourhoods: Sequence[int], hops: int, *, noisy: bool = False
     ) -> None:
-        self.features = FusedFeatures(part(weights, "features."), neighbours, neighbourhoods, hops, noisy=noisy)
-        self._own = edgeconv_numba.linear_maps(
-            {name: its for name, its in weights.items() if not name.startswith("features.")}
-        )
+        self.features = FusedFeatures(select(weights, "features."), neighbours, neighbourhoods, hops, noisy=noisy)
+        self._own = {name: its for name, its in edgeconv_numba.linear_maps(weights).items() if "features." not in name}
         self.handed_on = len(self._own["hand_on.bias"])
         self._conditioned = "features.noise.weight" in weights
 
@@ -125,10 +124,8 @@ class FusedNoiseLevel:
     """
 
     def __init__(self, weights: Arrays, neighbours: int, neighbourhoods: Sequence[int], hops: int) -> None:
-        self._features = FusedFeatures(part(weights, "features."), neighbours, neighbourhoods, hops)
-        self._own = edgeconv_numba.linear_maps(
-            {name: its for name, its in weights.items() if not name.startswith("features.")}
-        )
+        self._features = FusedFeatures(select(weights, "features."), neighbours, neighbourhoods, hops)
+        self._own = {name: its for name, its in edgeconv_numba.linear_maps(weights).items() if "features." not in name}
 
     def __call__(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`l` and `a`, (n,) each, of a whole cloud (n, 3), in its unit."""
@@ -138,11 +135,6 @@ class FusedNoiseLevel:
         x = self._features(graph, np.ones_like(graph.spacing))
         t, a = edgeconv_numba.head(x, self._own).T
         return t + np.log(graph.spacing[:, 0]), a.clip(SUREST, LEAST_SURE)
-
-
-def part(weights: Arrays, prefix: str) -> dict[str, NDArray[np.float32]]:
-    """The weights whose names begin with `prefix`, without it."""
-    return {name.removeprefix(prefix): its for name, its in weights.items() if name.startswith(prefix)}
 
 
 def stage_shapes(
