@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from pcdenoise.cloud import PointCloud
 from pcdenoise.config import instantiate
@@ -90,4 +89,4 @@ class TestMethodMover:
 
     def test_it_answers_like_an_engine(self):
         mover = MethodMover(denoising_method("identity"))
-        assert (mover.device, mover.passes, mover.neighbours) == (torch.device("cpu"), 1, 0)
+        assert (mover.device, mover.passes, mover.polished_once, mover.neighbours) == ("cpu", 1, 1, 0)
