@@ -98,15 +98,23 @@ def _with_self(
 def _of_tensors(
     points: "torch.Tensor", k: int, queries: "torch.Tensor | None", include_self: bool
 ) -> "tuple[torch.Tensor, torch.Tensor]":
-    """`knn` of tensors: on the CPU that of their arrays, elsewhere in plain torch on their own device."""
+    import torch
+
+    if points.is_cuda:
+        return _on_device(points, k, queries, include_self)
+    asked = None if queries is None else queries.detach().numpy()
+    distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
+    return torch.from_numpy(distances), torch.from_numpy(indices).long()
+
+
+def _on_device(
+    points: "torch.Tensor", k: int, queries: "torch.Tensor | None", include_self: bool
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """`knn` in plain torch on the tensors' own device."""
     import torch
 
     from pcdenoise.geometry.bucket_tree import BucketTree
 
-    if not points.is_cuda:
-        asked = None if queries is None else queries.detach().numpy()
-        distances, indices = knn(points.detach().numpy(), k, asked, include_self=include_self)
-        return torch.from_numpy(distances), torch.from_numpy(indices).long()
     if not (torch.isfinite(points).all() and (queries is None or torch.isfinite(queries).all())):
         raise InputError("coordinates are not finite; drop such rows before asking for neighbours")
     tree = BucketTree(points)

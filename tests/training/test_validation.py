@@ -11,7 +11,7 @@ from pcdenoise.training.validation import Validation
 class Moves:
     """Stands in for an engine: goes a share of the way from the noisy to the clean cloud."""
 
-    passes = 1
+    passes = polished_once = 1
 
     def __init__(self, clean, noisy, share):
         self.frame, self.clean, self.share = Frame.of(noisy), clean, share
