@@ -25,7 +25,7 @@ def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over names, shapes, types and bytes of the arrays, in the order of their names."""
     sha = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")  # ascontiguousarray would give a number a dimension
         sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()

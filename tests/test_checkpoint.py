@@ -1,3 +1,6 @@
+import hashlib
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -15,6 +18,17 @@ def test_round_trip(tmp_path):
     assert header["steps"] == 7
     assert list(tmp_path.iterdir()) == [tmp_path / "x.safetensors"]
     assert select(loaded, "a.").keys() == {"w", "b"}
+
+
+def test_the_checksum_is_that_of_names_types_shapes_and_bytes(tmp_path):
+    """Files written before must stay readable, whatever computes it."""
+    tensors = {"step": torch.tensor(7), "a": torch.arange(6, dtype=torch.float32).reshape(2, 3).T}
+    save_checkpoint(tmp_path / "x.safetensors", tensors, {})
+    loaded, header = load_checkpoint(tmp_path / "x.safetensors")
+    sha = hashlib.sha256(b"a <f4 (3, 2)" + np.array([0, 3, 1, 4, 2, 5], "<f4").tobytes())
+    sha.update(b"step <i8 ()" + np.array(7, "<i8").tobytes())
+    assert header["sha256"] == sha.hexdigest()
+    assert all(torch.equal(loaded[name], its) for name, its in tensors.items())
 
 
 def test_missing_foreign_corrupt_truncated(tmp_path):
