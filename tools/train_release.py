@@ -99,15 +99,20 @@ def train(steps: int | None, recipe: Path) -> None:
         print(best)
 
 
-def publish(run: Path, card: Path, **in_use: float | list[float] | None) -> None:
+def publish(run: Path, card: Path, share: float = 1.0, **in_use: float | list[float] | None) -> None:
     """Put the best weights of the run among those that ship, and write down where they come from.
 
     Args:
         run: folder of the run.
         card: where to write the model card.
+        share: of these weights; those that shipped before are the rest, for runs that began with them.
         in_use: see `IN_USE`.
     """
     tensors, header = load_checkpoint(run / "best.safetensors")
+    if share < 1:
+        before, old = load_checkpoint(WEIGHTS.with_suffix(".safetensors"))
+        tensors = {name: share * its + (1 - share) * before[name] for name, its in tensors.items()}
+        header["provenance"] |= {"share": share, "rest": old["sha256"]}
     for name, value in in_use.items():
         if value is not None:
             header["network"][name] = header["provenance"][f"{name}_in_use"] = value
@@ -139,6 +144,11 @@ def model_card(provenance: Mapping[str, Any], curve: Sequence[Mapping[str, str]]
         "steps": f"{provenance['steps']:,} of {patches['patches'] * trainer['accumulate']} patches of "
         f"{patches['points']:,} points; {trainer.get('optimizer', 'adamw')}, learning rate {trainer['learning_rate']}, "
         f"falling over the last {trainer['decay']:.0%} of {trainer['max_steps']:,} steps",
+        **(
+            {"average": f"{provenance['share']:.0%} these, the rest what it began with"}
+            if "share" in provenance
+            else {}
+        ),
         "seed": provenance["seed"],
         "hardware": f"{provenance['hardware']}, {provenance['processes']} processes",
         "hours": f"{provenance['hours']} ({provenance['cpu_hours']} of one processor's time in the first process)",
@@ -181,6 +191,7 @@ def main() -> None:
     publishing = commands.add_parser("publish", help="ship the best weights")
     publishing.add_argument("--run", type=Path, default=RUN)
     publishing.add_argument("--card", type=Path, default=Path("docs/model_card.md"))
+    publishing.add_argument("--share", type=float, default=1.0, help="of these weights, the rest those that ship now")
     for name in IN_USE:
         publishing.add_argument(
             f"--{name.replace('_', '-')}", type=float, nargs="+" if name == "polish" else None,
@@ -194,7 +205,8 @@ def main() -> None:
             case "train":
                 train(options.steps, options.recipe)
             case "publish":
-                publish(options.run, options.card, **{name: getattr(options, name) for name in IN_USE})
+                in_use = {name: getattr(options, name) for name in IN_USE}
+                publish(options.run, options.card, options.share, **in_use)
     except PcdenoiseError as error:
         raise SystemExit(f"train_release: {error}") from None
 

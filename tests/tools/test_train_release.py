@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pcdenoise.checkpoint import load_checkpoint
+from pcdenoise.checkpoint import load_checkpoint, save_checkpoint
 from pcdenoise.config import compose
 from pcdenoise.datasets.surfaces import Surface, save
 
@@ -68,4 +68,13 @@ def test_publishing_ships_the_best_weights_with_their_card(trained, tool, tmp_pa
         "in use | 1.5",
     ):
         assert wanted in card
+    assert "average" not in card
+    ones = {name: torch.ones_like(value) for name, value in best.items()}
+    save_checkpoint(tmp_path / "flagship.safetensors", ones, {})
+    tool.publish(folder / "run", tmp_path / "card.md", share=0.75)
+    mixed, header = load_checkpoint(tmp_path / "flagship.safetensors")
+    for name, value in best.items():
+        torch.testing.assert_close(mixed[name], 0.75 * value + 0.25)
+    assert header["provenance"]["share"] == 0.75
+    assert "75% these" in (tmp_path / "card.md").read_text()
     assert sum(line.startswith(("| 1 |", "| 2 |", "| 3 |")) for line in card.splitlines()) == 3
