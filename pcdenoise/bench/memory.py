@@ -1,6 +1,7 @@
 """How much memory a computation needs, as the system sees it."""
 
 import ctypes
+import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ def resident_growth() -> Iterator[Growth]:
     computation takes again, does not show.
     """
     growth = Growth()
+    gc.collect()  # else it may be collected in between, and hide as much
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
     try:
