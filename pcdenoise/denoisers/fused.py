@@ -15,7 +15,6 @@ from pcdenoise.denoisers.staged import (
     StagedRun,
     TiledGraphs,
     Turns,
-    last_limit,
     spread_at_last,
 )
 from pcdenoise.denoisers.tiling import Tile, Tiling
@@ -35,6 +34,8 @@ STAGED = "pcdenoise.networks.denoiser.StagedDenoiser"
 OF_STAGES = ("subset_sigma", "polish", "polishes", "polish_subsets")
 OF_GRAPHS = ("neighbours", "neighbourhoods", "hops")
 CONFIGURATION = {"_target_", "channels", "blocks", "handed_on", "conditioning", "noisy_moments", *OF_STAGES, *OF_GRAPHS}
+
+OPTIONS = {"tile", "relaxation", "walls", "half_turn", "ensemble"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class FusedDenoiser:
         reached = run(points, sigma, passes, lambda done: progress(done / 2))
         iterate(reached)
         share = self.plan.shares[:passes][-1]
-        moved, spread = spread_at_last(reached, points, last_limit(self.relaxation, share, sigma))
+        moved, spread = spread_at_last(reached, points, self.relaxation, share, sigma)
         if spread is not moved:
             iterate(spread)
         progress(1.0)
@@ -159,15 +160,7 @@ def fused_denoiser(
         network: see `FusedDenoiser`.
         options: `tile`, `relaxation`, `walls` and `half_turn` of `FusedDenoiser`; `ensemble` is left out.
     """
-    if configuration["_target_"] != STAGED or configuration.keys() != CONFIGURATION:
-        return None
-    if configuration["conditioning"] == "film" or options.keys() - {
-        "tile",
-        "relaxation",
-        "walls",
-        "half_turn",
-        "ensemble",
-    }:
+    if configuration["_target_"] != STAGED or configuration.keys() != CONFIGURATION or options.keys() - OPTIONS:
         return None
     channels, handed_on, hops = (configuration[name] for name in ("channels", "handed_on", "hops"))
     if not edgeconv_numba.fits(channels, handed_on):

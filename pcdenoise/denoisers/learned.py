@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdenoise.denoisers.device_tiling import DeviceTile, DeviceTiling
-from pcdenoise.denoisers.staged import AS_IT_LIES, StagedRun, TiledGraphs, Turns, last_limit, spread_at_last
+from pcdenoise.denoisers.staged import AS_IT_LIES, StagedRun, TiledGraphs, Turns, spread_at_last
 from pcdenoise.denoisers.tiling import Tile, Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -120,7 +120,7 @@ class LearnedDenoiser:
             for reached in self.sampler(counted, start, level, torch.Generator().manual_seed(seed)):
                 iterate(reached.numpy())
         share = self.model.shares[:passes][-1] if isinstance(self.model, StagePlan) else 1.0
-        moved, spread = spread_at_last(reached.numpy(), points, last_limit(self.relaxation, share, sigma))
+        moved, spread = spread_at_last(reached.numpy(), points, self.relaxation, share, sigma)
         if spread is not moved:
             iterate(spread)
         progress(1.0)

@@ -269,15 +269,12 @@ class _AskedInSubsets:
         return sum(moves[1:], moves[0]), sum(features[1:], features[0])
 
 
-def last_limit(relaxation: float, share: float, sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each point may be spread at last, for the share of the noise sigma (n,) that the last stage was told."""
-    # The weaker the noise, the better a network that polishes knows where along the surface a point belongs.
-    weak = np.minimum(1.0, sigma / SPREAD_WHOLLY) if share < 1 else 1.0
-    return relaxation * share * weak * sigma
-
-
 def spread_at_last(
-    moved: NDArray[np.float64], points: NDArray[np.float64], limit: NDArray[np.float64]
+    moved: NDArray[np.float64],
+    points: NDArray[np.float64],
+    relaxation: float,
+    share: float,
+    sigma: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The result of a network, and the same spread evenly along the surface.
 
@@ -286,10 +283,14 @@ def spread_at_last(
     Args:
         moved: (n, 3) the answer.
         points: (n, 3) the input.
-        limit: (n,) how far each point may be spread.
+        relaxation: see `pcdenoise.denoisers.learned.LearnedDenoiser`.
+        share: of the noise that the last stage was told.
+        sigma: (n,) the noise.
     """
     moved = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, points)
-    return moved, relax_tangentially(moved, limit)
+    # The weaker the noise, the better a network that polishes knows where along the surface a point belongs.
+    weak = np.minimum(1.0, sigma / SPREAD_WHOLLY) if share < 1 else 1.0
+    return moved, relax_tangentially(moved, relaxation * share * weak * sigma)
 
 
 def _whole_numbers(count: float) -> dict[int, float]:
