@@ -3,7 +3,7 @@
 Nothing here needs torch, which takes longer to import than a cloud takes to denoise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -34,9 +34,11 @@ AGAIN_SPARSE = np.array([[0.85, 0.89, 0.92, 0.96, 1.01], [0.95, 1.0, 1.0, 1.02, 
 AGAIN_DENSE = np.array([[0.95, 0.975, 1.0, 1.03, 1.06], [0.87, 1.0, 1.07, 1.07, 1.07]])
 RAISED = 0.45  # spacings; of weaker noise no more is told
 # Noise without tails, such as that in a ball, moves the points of dense clouds by less than is estimated, too, and its
-# estimate falls short. Walls make the tails longer: where the mean fourth power of the moves is below so many squares
-# of the mean square, what is told is never less, and more by this table, and the subsets go by as much more.
-BOUNDED, AGAIN_BOUNDED = 2.78, np.array([[0.86, 0.92], [1.2, 1.05]])
+# estimate falls short. Walls make the tails longer. Where the mean fourth power of the moves is below so many squares
+# of the mean square, the first stage is asked by estimates raised so many times: told too little it leaves noise, told
+# more than there is it moves points no further, so they move furthest over the estimate where that is right. Of those
+# where they move nearly as far the largest counts.
+BOUNDED, RAISES, NEARLY = 2.78, (1.1, 1.2, 1.3, 1.4), 0.99
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
 AS_IT_LIES, HALF_TURN = (1, 1, 1), (1, -1, -1)  # orientations, as signs of the coordinates
@@ -67,25 +69,37 @@ def estimate_behind(told: float, n: int) -> float:
     return told / _share(n)
 
 
-def told_again(moves: NDArray[np.float64], n: int) -> tuple[float, float]:
-    """Factors of what a network was told first, and of the estimate, by how far its first stage moved the points.
-
-    See `AGAIN_SPARSE` and `BOUNDED`.
+def told_again(moves: NDArray[np.float64], n: int) -> float:
+    """Factor of what a network was told first, by how far its first stage moved the points: see `AGAIN_SPARSE`.
 
     Args:
         moves: (m,) lengths over the estimate.
         n: points of the cloud.
     """
-    squared = moves**2
-    moved = float(np.sqrt(squared.mean()))
+    moved = _root_mean_square(moves)
     if not np.isfinite(moved):
-        return 1.0, 1.0
-    density = _density(n)
-    factor = float(np.interp(moved, *(AGAIN_SPARSE + density * (AGAIN_DENSE - AGAIN_SPARSE))))
-    if n > SPARSE and (squared**2).mean() < BOUNDED * moved**4:
-        factor = max(factor, 1 + density * (float(np.interp(moved, *AGAIN_BOUNDED)) - 1))
-        return factor, factor
-    return factor, 1.0
+        return 1.0
+    return float(np.interp(moved, *(AGAIN_SPARSE + _density(n) * (AGAIN_DENSE - AGAIN_SPARSE))))
+
+
+def is_bounded(moves: NDArray[np.float64], n: int) -> bool:
+    """Whether the noise of a cloud of n points has no tails, by how far its points move (m,): see `BOUNDED`."""
+    return n > SPARSE and bool((moves**4).mean() < BOUNDED * (moves**2).mean() ** 2)
+
+
+def raised_by(moves: Mapping[float, NDArray[np.float64]], n: int) -> float:
+    """Factor of the estimate of noise without tails in a cloud of n points: see `BOUNDED`.
+
+    Args:
+        moves: by factor, lengths (m,) over the estimate raised by it.
+    """
+    moved = {factor: _root_mean_square(its) for factor, its in moves.items()}
+    raised = max(factor for factor, its in moved.items() if its >= NEARLY * max(moved.values()))
+    return 1 + _density(n) * (raised - 1)
+
+
+def _root_mean_square(moves: NDArray[np.float64]) -> float:
+    return float(np.sqrt((moves**2).mean()))
 
 
 class Tiles(Protocol):
@@ -216,25 +230,41 @@ class StagedRun:
 
         In haste a sparse cloud is not told more: it would take half as long again.
         """
-        estimate = estimate_behind(float(np.median(sigma)), len(points))  # sigma is in spacings
-        wanted = self.plan.subsets(estimate, len(points))
+        n, estimate = len(points), estimate_behind(float(np.median(sigma)), len(points))  # sigma is in spacings
+        wanted = self.plan.subsets(estimate, n)
         whole = _AskedInSubsets(self.stages, points)
         if not self.walls:
             return sigma, wanted, *whole(sigma, wanted, progress)
         patch = PATCH_POINTS * max(_whole_numbers(wanted))
-        if at_once := len(points) <= PATCHES * patch:
-            move, handed_on = whole(sigma, wanted, partial(part, progress, 0, 2))
+        at_once, answer = n <= PATCHES * patch, None
+        if at_once:
+            answer = whole(sigma, wanted, partial(part, progress, 0, 2))
         else:
             _, patches = query_tree(build_tree(points), scattered(points, PATCHES), patch)
-            move = np.concatenate([self._inner_moves(points[rows], sigma[rows], wanted) for rows in patches])
-        told, corrected = told_again(np.linalg.norm(move.astype(np.float64), axis=1) / estimate, len(points))
-        if told > 1 and (estimate < RAISED or (hasty and len(points) <= SPARSE)):
+
+        def moves(raised: float) -> NDArray[np.float64]:
+            """Lengths over the estimate, if that is raised; of large clouds in the patches."""
+            subsets = self.plan.subsets(raised * estimate, n)
+            if at_once:
+                move, _ = answer if answer and raised == 1 else whole(raised * sigma, subsets, lambda done: None)
+            else:
+                inner = [self._inner_moves(points[rows], raised * sigma[rows], subsets) for rows in patches]
+                move = np.concatenate(inner)
+            lengths: NDArray[np.float64] = np.linalg.norm(move.astype(np.float64), axis=1)
+            return lengths / (raised * estimate)
+
+        first = moves(1.0)
+        told, corrected = told_again(first, n), 1.0
+        if is_bounded(first, n):
+            moved = {1.0: first} | {raised: moves(raised) for raised in RAISES if estimate >= RAISED}
+            told = corrected = max(told, raised_by(moved, n))
+        if told > 1 and (estimate < RAISED or (hasty and n <= SPARSE)):
             told = 1.0
-        if told != 1 or not at_once:
+        if answer is None or told != 1:
             sigma = told * sigma
-            wanted = self.plan.subsets(corrected * estimate, len(points))
-            move, handed_on = whole(sigma, wanted, partial(part, progress, at_once, 1 + at_once))
-        return sigma, wanted, move, handed_on
+            wanted = self.plan.subsets(corrected * estimate, n)
+            answer = whole(sigma, wanted, partial(part, progress, at_once, 1 + at_once))
+        return sigma, wanted, *answer
 
     def _inner_moves(
         self, patch: NDArray[np.float64], sigma: NDArray[np.float64], subsets: float

@@ -10,6 +10,7 @@ from torch import nn
 from pcdenoise.denoisers import staged
 from pcdenoise.denoisers.device_tiling import DeviceTiling
 from pcdenoise.denoisers.learned import LearnedDenoiser
+from pcdenoise.denoisers.staged import StagedRun
 from pcdenoise.denoisers.tiling import Tiling
 from pcdenoise.geometry.frame import Frame
 from pcdenoise.geometry.neighbours import knn
@@ -190,24 +191,51 @@ def test_by_how_far_points_move_less_is_told_or_more(model, cloud, by_moves, mon
     assert np.abs(free - moved(0.55)).max() > 0.01
 
 
+def lengths(rng, n, tails):
+    """Of moves along the normal, root mean square 1."""
+    return np.abs(rng.standard_normal(n) if tails else (2 * rng.beta(2, 2, n) - 1) * 5**0.5)
+
+
 def test_noise_without_tails_is_not_taken_for_thin_walls():
     rng = np.random.default_rng(0)
-    gaussian = np.abs(rng.standard_normal(20_000))  # along the normal, root mean square 1
-    ball = np.abs(2 * rng.beta(2, 2, 20_000) - 1) * 5**0.5
+    gaussian, ball = lengths(rng, 20_000, True), lengths(rng, 20_000, False)
     assert np.sqrt((ball**2).mean()) == pytest.approx(1, abs=0.01)
-    walled, sparse_walled = (table[1, 0] for table in (staged.AGAIN_DENSE, staged.AGAIN_SPARSE))
-    assert max(walled, sparse_walled) < 1  # told less
-    for moves, rms, n, factor in (
-        (gaussian, 0.8, 50_000, (walled, 1)),
-        (ball, 0.8, 50_000, (1.2, 1.2)),
-        (ball, 0.96, 50_000, (1.05, 1.05)),
-        (gaussian, 0.8, 10_000, (sparse_walled, 1)),
-        (ball, 0.8, 10_000, (sparse_walled, 1)),
-    ):
-        assert staged.told_again(rms * moves / np.sqrt((moves**2).mean()), n) == pytest.approx(factor)
-    in_between, _ = staged.told_again(0.8 * ball, 22_000)
-    assert 1 < in_between < 1.2
-    assert staged.told_again(np.append(gaussian, np.nan), 50_000) == (1.0, 1.0)
+    assert staged.is_bounded(ball, 50_000)
+    assert not staged.is_bounded(ball, 10_000)
+    assert not staged.is_bounded(gaussian, 50_000)
+    for n, table in ((50_000, staged.AGAIN_DENSE), (10_000, staged.AGAIN_SPARSE)):
+        assert staged.told_again(0.8 * gaussian, n) == pytest.approx(table[1, 0])
+        assert table[1, 0] < 1  # told less
+        assert staged.told_again(np.append(gaussian, np.nan), n) == 1
+    furthest = {1.0: 0.8 * ball, 1.1: 0.9 * ball, 1.2: 0.895 * ball, 1.4: 0.85 * ball}
+    assert staged.raised_by(furthest, 50_000) == pytest.approx(1.2)
+    assert 1 < staged.raised_by(furthest, 22_000) < 1.2
+
+
+@pytest.mark.parametrize("tails", [False, True])
+@pytest.mark.parametrize("n", [50_000, 70_000])
+def test_the_level_of_noise_without_tails_is_where_points_move_furthest(tails, n):
+    """A network that leaves noise where it is told too little, and takes no more away than there is."""
+    rng = np.random.default_rng(1)
+    points = rng.random((n, 3)) * [n**0.5, n**0.5, 0]
+    truth, noise, told = 0.78, lengths(rng, n, tails), []
+
+    class Stages:
+        def graphs(self, stage, points):
+            return points
+
+        def ask(self, stage, graphs, sigma, *rest):
+            told.append((len(graphs), float(sigma[0])))
+            nearness = 2 * truth * sigma[0] / (sigma[0] ** 2 + truth**2)
+            move = np.zeros((len(graphs), 3), np.float32)
+            move[:, 2] = 0.9 * sigma[0] * nearness**8 * noise[: len(graphs)]
+            return move, move
+
+    run = StagedRun(StagePlan(1, None, None, 0, 0.0), Stages(), 0.0, walls=True, half_turn=False)
+    run(points, np.full(n, 0.6), 1, lambda done: None)
+    assert told[-1][0] == n
+    # told as much less as walls are, or raised to what there is
+    assert told[-1][1] == pytest.approx(0.6 * staged.AGAIN_DENSE[1, 0] if tails else 0.6 * 1.3)
 
 
 def test_in_large_clouds_patches_are_asked_how_far_points_move(model, cloud, by_moves, monkeypatch):
