@@ -37,7 +37,8 @@ RAISED = 0.45  # spacings; of weaker noise no more is told
 # estimate falls short. Walls make the tails longer. Where the mean fourth power of the moves is below so many squares
 # of the mean square, the first stage is asked by estimates raised so many times: told too little it leaves noise, told
 # more than there is it moves points no further, so they move furthest over the estimate where that is right. Of those
-# where they move nearly as far the largest counts.
+# where they move nearly as far the largest counts. Weak noise, Gaussian too, moves points like that, but no less than
+# is estimated: then it is not asked.
 BOUNDED, RAISES, NEARLY = 2.78, (1.1, 1.2, 1.3, 1.4), 0.99
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
@@ -256,8 +257,9 @@ class StagedRun:
         first = moves(1.0)
         told, corrected = told_again(first, n), 1.0
         if is_bounded(first, n):
-            moved = {1.0: first} | {raised: moves(raised) for raised in RAISES if estimate >= RAISED}
-            told = corrected = max(told, raised_by(moved, n))
+            raises = RAISES if estimate >= RAISED and _root_mean_square(first) < 1 else ()
+            by_raise = {1.0: first} | {raised: moves(raised) for raised in raises}
+            told = corrected = max(told, raised_by(by_raise, n))
         if told > 1 and (estimate < RAISED or (hasty and n <= SPARSE)):
             told = 1.0
         if answer is None or told != 1:
