@@ -37,9 +37,11 @@ RAISED = 0.45  # spacings; of weaker noise no more is told
 # estimate falls short. Walls make the tails longer. Where the mean fourth power of the moves is below so many squares
 # of the mean square, the first stage is asked by estimates raised so many times: told too little it leaves noise, told
 # more than there is it moves points no further, so they move furthest over the estimate where that is right. Of those
-# where they move nearly as far the largest counts. Weak noise, Gaussian too, moves points like that, but no less than
-# is estimated: then it is not asked.
+# where they move nearly as far the largest counts.
 BOUNDED, RAISES, NEARLY = 2.78, (1.1, 1.2, 1.3, 1.4), 0.99
+# Weak noise moves points like that even if it is Gaussian, but no less than is estimated: where they move so far, there
+# are to be so few squares, or nothing more is asked.
+AS_ESTIMATED, SHARPLY_BOUNDED = 1.0, 2.3
 # In a cloud larger than so many patches, with so many points for each subset, the inner points of these are asked.
 PATCHES, PATCH_POINTS, CORE = 16, 4096, 0.5
 AS_IT_LIES, HALF_TURN = (1, 1, 1), (1, -1, -1)  # orientations, as signs of the coordinates
@@ -85,7 +87,12 @@ def told_again(moves: NDArray[np.float64], n: int) -> float:
 
 def is_bounded(moves: NDArray[np.float64], n: int) -> bool:
     """Whether the noise of a cloud of n points has no tails, by how far its points move (m,): see `BOUNDED`."""
-    return n > SPARSE and bool((moves**4).mean() < BOUNDED * (moves**2).mean() ** 2)
+    return n > SPARSE and _kurtosis(moves) < BOUNDED
+
+
+def may_fall_short(moves: NDArray[np.float64]) -> bool:
+    """Whether noise without tails may be stronger than estimated: see `AS_ESTIMATED`."""
+    return _root_mean_square(moves) < AS_ESTIMATED or _kurtosis(moves) < SHARPLY_BOUNDED
 
 
 def raised_by(moves: Mapping[float, NDArray[np.float64]], n: int) -> float:
@@ -97,6 +104,10 @@ def raised_by(moves: Mapping[float, NDArray[np.float64]], n: int) -> float:
     moved = {factor: _root_mean_square(its) for factor, its in moves.items()}
     raised = max(factor for factor, its in moved.items() if its >= NEARLY * max(moved.values()))
     return 1 + _density(n) * (raised - 1)
+
+
+def _kurtosis(moves: NDArray[np.float64]) -> float:
+    return float((moves**4).mean() / (moves**2).mean() ** 2)
 
 
 def _root_mean_square(moves: NDArray[np.float64]) -> float:
@@ -257,7 +268,7 @@ class StagedRun:
         first = moves(1.0)
         told, corrected = told_again(first, n), 1.0
         if is_bounded(first, n):
-            raises = RAISES if estimate >= RAISED and _root_mean_square(first) < 1 else ()
+            raises = RAISES if estimate >= RAISED and may_fall_short(first) else ()
             by_raise = {1.0: first} | {raised: moves(raised) for raised in raises}
             told = corrected = max(told, raised_by(by_raise, n))
         if told > 1 and (estimate < RAISED or (hasty and n <= SPARSE)):

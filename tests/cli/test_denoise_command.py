@@ -246,8 +246,9 @@ def test_large_coordinates(change, cli, noisy, folder):
     here, there = (read(folder / f"{name}_denoised.npy").points for name in ("here", "there"))
     scale = np.ptp(change(noisy.points), axis=0) / np.ptp(noisy.points, axis=0)
     error = np.abs((there - change(here)) / scale).max(axis=1) / SPACING
-    # Rounding decides which of two equally near points is a neighbour, and that moves those around it.
-    assert np.quantile(error, 0.9) < 1e-4
+    # Rounding decides which of two equally near points is a neighbour, and that moves those around it, a few layers on
+    # as many as thousands.
+    assert np.median(error) < 1e-5
     assert error.max() < 0.01
 
 
