@@ -103,7 +103,7 @@ def raised_by(moves: Mapping[float, NDArray[np.float64]], n: int) -> float:
     """
     moved = {factor: _root_mean_square(its) for factor, its in moves.items()}
     raised = max(factor for factor, its in moved.items() if its >= NEARLY * max(moved.values()))
-    return 1 + _density(n) * (raised - 1)
+    return float(np.interp(_density(n), [0.0, 1.0], [1.0, raised]))
 
 
 def _kurtosis(moves: NDArray[np.float64]) -> float:
@@ -248,9 +248,9 @@ class StagedRun:
         if not self.walls:
             return sigma, wanted, *whole(sigma, wanted, progress)
         patch = PATCH_POINTS * max(_whole_numbers(wanted))
-        at_once, answer = n <= PATCHES * patch, None
-        if at_once:
-            answer = whole(sigma, wanted, partial(part, progress, 0, 2))
+        answers = {}
+        if at_once := n <= PATCHES * patch:
+            answers[1.0, 1.0] = whole(sigma, wanted, partial(part, progress, 0, 2))
         else:
             _, patches = query_tree(build_tree(points), scattered(points, PATCHES), patch)
 
@@ -258,7 +258,9 @@ class StagedRun:
             """Lengths over the estimate, if that is raised; of large clouds in the patches."""
             subsets = self.plan.subsets(raised * estimate, n)
             if at_once:
-                move, _ = answer if answer and raised == 1 else whole(raised * sigma, subsets, lambda done: None)
+                if (raised, raised) not in answers:
+                    answers[raised, raised] = whole(raised * sigma, subsets, lambda done: None)
+                move, _ = answers[raised, raised]
             else:
                 inner = [self._inner_moves(points[rows], raised * sigma[rows], subsets) for rows in patches]
                 move = np.concatenate(inner)
@@ -272,11 +274,9 @@ class StagedRun:
             by_raise = {1.0: first} | {raised: moves(raised) for raised in raises}
             told = corrected = max(told, raised_by(by_raise, n))
         if told > 1 and (estimate < RAISED or (hasty and n <= SPARSE)):
-            told = 1.0
-        if answer is None or told != 1:
-            sigma = told * sigma
-            wanted = self.plan.subsets(corrected * estimate, n)
-            answer = whole(sigma, wanted, partial(part, progress, at_once, 1 + at_once))
+            told = corrected = 1.0
+        sigma, wanted = told * sigma, self.plan.subsets(corrected * estimate, n)
+        answer = answers.get((told, corrected)) or whole(sigma, wanted, partial(part, progress, at_once, 1 + at_once))
         return sigma, wanted, *answer
 
     def _inner_moves(

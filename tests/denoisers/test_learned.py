@@ -217,39 +217,44 @@ def test_noise_without_tails_is_not_taken_for_thin_walls():
 
 
 def told_levels(n, truth, reach, tails):
-    """What a stage over a cloud of n points is told, first 0.6, with the points of each time; moves over what is told
-    are largest, reach, where that is the truth."""
+    """What the first of two stages over a cloud of n points is told, 0.6 at first, and what the second one is; moves
+    over what is told are largest, reach, where that is the truth."""
     rng = np.random.default_rng(1)
     points = rng.random((n, 3)) * [n**0.5, n**0.5, 0]
-    noise, told = lengths(n, tails), []
+    noise, told = lengths(n, tails), ([], [])
 
     class Stages:
-        def graphs(self, stage, points):
+        def graphs(self, stage, points, noisy=None):
             return points
 
         def ask(self, stage, graphs, sigma, *rest):
-            told.append((len(graphs), float(sigma[0])))
+            told[stage].append(float(sigma[0]))
             nearness = 2 * truth * sigma[0] / (sigma[0] ** 2 + truth**2)
             move = np.zeros((len(graphs), 3), np.float32)
             move[:, 2] = reach * sigma[0] * nearness**8 * noise[: len(graphs)]
             return move, move
 
-    run = StagedRun(StagePlan(1, None, None, 0, 0.0), Stages(), 0.0, walls=True, half_turn=False)
-    run(points, np.full(n, 0.6), 1, lambda done: None)
+    run = StagedRun(StagePlan(2, None, None, 0, 0.0), Stages(), 0.0, walls=True, half_turn=False)
+    run(points, np.full(n, 0.6), 2, lambda done: None)
     return told
 
 
 @pytest.mark.parametrize("n", [50_000, 70_000])
 def test_the_level_of_noise_without_tails_is_where_points_move_furthest(n):
-    assert told_levels(n, 0.78, 0.9, "none")[-1] == (n, pytest.approx(0.78))
+    assert told_levels(n, 0.78, 0.9, "none")[1] == [pytest.approx(0.78)]
     # told as much less as walls are
-    assert told_levels(n, 0.78, 0.9, "long")[-1] == (n, pytest.approx(0.6 * staged.AGAIN_DENSE[1, 0]))
+    assert told_levels(n, 0.78, 0.9, "long")[1] == [pytest.approx(0.6 * staged.AGAIN_DENSE[1, 0])]
+
+
+def test_what_has_been_asked_is_not_asked_again():
+    asked, _ = told_levels(50_000, 0.78, 0.9, "none")
+    assert asked == pytest.approx([0.6, *(0.6 * np.array(staged.RAISES))])
 
 
 def test_noise_that_moves_points_as_far_as_estimated_is_asked_once_more():
     """Unless it has no tails at all."""
     assert staged.is_bounded(lengths(20_000, "short"), 50_000)
-    asked = {tails: [level for _, level in told_levels(50_000, 0.6, 1.2, tails)] for tails in ("short", "none")}
+    asked = {tails: told_levels(50_000, 0.6, 1.2, tails)[0] for tails in ("short", "none")}
     assert asked["short"] == pytest.approx([0.6, 0.6 * 1.07])
     assert asked["none"] == pytest.approx([0.6, *(0.6 * np.array(staged.RAISES)), 0.6 * 1.07])
 
